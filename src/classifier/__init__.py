@@ -1,0 +1,1 @@
+"""The library below the stages: plain functions on arrays, tables and Keras objects."""

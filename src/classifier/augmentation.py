@@ -1,0 +1,68 @@
+"""Augmentation policies: Keras layers, made functions of a seed.
+
+Keras's random layers draw from a generator with state, which a parallel input pipeline reads in
+no certain order. Here each draw's seed is derived from one seed tensor instead, so that a batch's
+augmentation is a function of that seed alone.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Seed = Any  # int32 tensor (2,)
+
+
+class StatelessSeeds(keras.random.SeedGenerator):
+    """A Keras seed generator whose n-th seed is derived from a tensor and n."""
+
+    def __init__(self, seed: Seed):
+        self.seed = seed
+        self.drawn = 0
+
+    def next(self, ordered: bool = True) -> Any:
+        self.drawn += 1
+        return tf.bitcast(tf.random.experimental.stateless_fold_in(self.seed, self.drawn), tf.uint32)
+
+
+def to_config(layers: Sequence[keras.layers.Layer]) -> list[dict[str, Any]]:
+    """The layers as JSON-ready dictionaries, as :func:`from_config` reads them."""
+    return [keras.layers.serialize(layer) for layer in layers]
+
+
+def from_config(config: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
+    """The layers that :func:`to_config` wrote."""
+    return [keras.layers.deserialize(layer) for layer in config]
+
+
+def augment(images: Any, layers: Sequence[keras.layers.Layer], seed: Seed) -> Any:
+    """Applies the layers to a batch of images, in order.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        seed: int32 (2,); the same seed gives the same images.
+
+    Returns:
+        uint8 (N, H, W, C), rounded and clipped to 0..255.
+    """
+    if not layers:
+        return images
+    seeds = StatelessSeeds(tf.cast(seed, tf.int32))
+    shape = images.shape
+    images = tf.cast(images, tf.float32)
+    for layer in layers:
+        for part in layer._flatten_layers():
+            if hasattr(part, "_get_seed_generator"):
+                part._get_seed_generator = lambda backend=None: seeds
+        images = layer(images, training=True)
+    images = tf.ensure_shape(images, shape)
+    return tf.cast(tf.clip_by_value(tf.round(images), 0, 255), tf.uint8)
+
+
+def augment_array(
+    images: np.ndarray, layers: Sequence[keras.layers.Layer], seed: tuple[int, int]
+) -> np.ndarray:
+    """:func:`augment` for an array, uint8 (N, H, W, C), with a seed of two integers."""
+    return augment(tf.constant(images), layers, tf.constant(seed, tf.int32)).numpy()

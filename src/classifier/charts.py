@@ -1,0 +1,61 @@
+"""Charts as PNG files, the same bytes for the same data."""
+
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402  the backend comes first
+from matplotlib.figure import Figure  # noqa: E402
+
+METADATA = {"Software": None}  # no version of Matplotlib in the file
+
+
+def draw_confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
+    """A confusion matrix: counts in the cells, shaded by their share of the true class.
+
+    Args:
+        counts: a row a true class, a column a predicted class.
+    """
+    rates = counts.div(counts.sum(axis=1).clip(lower=1), axis=0).to_numpy()
+    size = max(4.5, 1.5 + 0.55 * len(counts))
+    figure, axes = plt.subplots(figsize=(size + 0.8, size), layout="constrained")
+    shades = axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
+    for row, values in enumerate(counts.to_numpy()):
+        for column, count in enumerate(values):
+            ink = "white" if rates[row, column] > 0.5 else "#333333"
+            axes.text(column, row, str(count) if count else "·", ha="center", va="center", color=ink)
+    axes.set_xticks(range(len(counts)), counts.columns, rotation=45 if _long(counts) else 0)
+    axes.set_yticks(range(len(counts)), counts.index)
+    axes.set(xlabel="predicted class", ylabel="true class", title=title)
+    figure.colorbar(shades, label="share of the true class", shrink=0.8)
+    _write(figure, path)
+
+
+def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Loss and accuracy by epoch, training beside validation, the best epoch marked.
+
+    Args:
+        history: a row an epoch: epoch, loss, val_loss, accuracy, val_accuracy.
+    """
+    best = int(history.loc[history["val_accuracy"].idxmax(), "epoch"])
+    figure, panels = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
+        axes.plot(history["epoch"], history[name], color="#9aa7b5", label="training (augmented)")
+        axes.plot(history["epoch"], history[f"val_{name}"], color="#1f5fa8", label="validation")
+        axes.axvline(best, color="#c44", linewidth=1, linestyle=":", label=f"best epoch: {best}")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False)
+    figure.suptitle(title)
+    _write(figure, path)
+
+
+def _long(counts: pd.DataFrame) -> bool:
+    return max(len(str(name)) for name in counts.columns) > 4
+
+
+def _write(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=110, metadata=METADATA)
+    plt.close(figure)

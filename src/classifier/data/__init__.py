@@ -1,0 +1,1 @@
+"""From a dataset's sources to arrays and batches."""

@@ -1,0 +1,92 @@
+"""Image arrays on disk: written a row at a time, read by memory-mapping."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.lib import format as npy
+
+
+class ArrayWriter:
+    """Writes a uint8 .npy file of unknown length, (N, *shape), one row after another.
+
+    The header is written last, when N is known; numpy leaves room for it
+    (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). Use it in ``with``.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]):
+        self.shape = shape
+        self.rows = 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def append(self, row: np.ndarray) -> None:
+        """Appends one row, uint8 of the writer's shape."""
+        if row.shape != self.shape or row.dtype != np.uint8:
+            raise ValueError(f"row is {row.dtype} {row.shape}, must be uint8 {self.shape}")
+        self._file.write(row.tobytes())
+        self.rows += 1
+
+    def _write_header(self) -> None:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self.rows, *self.shape)}
+        npy.write_array_header_1_0(self._file, header)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.seek(0, os.SEEK_SET)
+        self._write_header()
+        self._file.close()
+
+
+class ChannelStatistics:
+    """Mean and standard deviation a channel of uint8 images, added one at a time.
+
+    The sums are whole numbers, so the result does not depend on the images' order.
+    """
+
+    def __init__(self, channels: int):
+        self.pixels = 0
+        self._sum = [0] * channels
+        self._squares = [0] * channels
+
+    def add(self, image: np.ndarray) -> None:
+        """Adds one image, uint8 (H, W, C)."""
+        flat = image.reshape(-1, image.shape[-1]).astype(np.int64)
+        self.pixels += len(flat)
+        for channel, (total, square) in enumerate(
+            zip(flat.sum(axis=0).tolist(), (flat * flat).sum(axis=0).tolist(), strict=True)
+        ):
+            self._sum[channel] += total
+            self._squares[channel] += square
+
+    @property
+    def mean(self) -> list[float]:
+        """The mean a channel, 0..255."""
+        return [total / self.pixels for total in self._sum]
+
+    @property
+    def standard_deviation(self) -> list[float]:
+        """The population's standard deviation a channel, 0..127.5."""
+        return [
+            (square / self.pixels - mean**2) ** 0.5 if square else 0.0
+            for square, mean in zip(self._squares, self.mean, strict=True)
+        ]
+
+
+def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """A split's images, uint8 (N, H, W, C), memory-mapped, and labels, uint8 or uint16 (N,)."""
+    images = np.load(folder / f"{split}.npy", mmap_mode="r")
+    return images, np.load(folder / f"{split}_labels.npy")
+
+
+def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """The images in runs of ``size``; the last run may be shorter."""
+    for start in range(0, len(images), size):
+        yield np.asarray(images[start : start + size])

@@ -1,0 +1,84 @@
+"""tf.data pipelines whose every batch is a function of seed, epoch and step.
+
+tf.data's autotuning is off: on a machine with few cores it can wait up to 40 s when an iterator
+ends. Parallelism is fixed instead. Random ops are stateless: they give the same values in any
+process and on any number of threads.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from classifier.augmentation import augment
+
+
+def training_batches(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    classes: int,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    layers: Sequence[keras.layers.Layer] = (),
+    workers: int = 2,
+) -> tuple[tf.data.Dataset, int]:
+    """Shuffled, augmented batches of all epochs, one epoch after the other.
+
+    Args:
+        images: uint8 (N, H, W, C), held in memory.
+        labels: integers (N,).
+        layers: augmentation layers, applied a batch at a time.
+        workers: batches that are prepared in parallel.
+
+    Returns:
+        A dataset of (uint8 (B, H, W, C), float32 one-hot (B, classes)), and the steps an epoch.
+        The last incomplete batch of an epoch is left out; which images it would have held changes
+        with the epoch.
+    """
+    count = len(images)
+    batch_size = min(batch_size, count)
+    steps = count // batch_size
+    pixels = tf.constant(np.asarray(images))
+    targets = tf.one_hot(labels, classes)
+
+    def epoch_of_indices(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=_seed(seed, epoch))
+        rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
+        return rows.enumerate().map(lambda step, row: (epoch, step, row))
+
+    def batch(epoch: tf.Tensor, step: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        step_seed = tf.random.experimental.stateless_fold_in(_seed(seed, epoch), step)
+        return augment(tf.gather(pixels, row), layers, step_seed), tf.gather(targets, row)
+
+    dataset = (
+        tf.data.Dataset.range(epochs)
+        .flat_map(epoch_of_indices)
+        .map(batch, num_parallel_calls=workers, deterministic=True)
+        .prefetch(2 * workers)
+    )
+    return dataset.with_options(_options(workers)), steps
+
+
+def evaluation_batches(
+    images: np.ndarray, labels: np.ndarray, *, classes: int, batch_size: int
+) -> tf.data.Dataset:
+    """The images in order, as (uint8 (B, H, W, C), float32 one-hot (B, classes)).
+
+    Every image comes once; the last batch may be shorter.
+    """
+    dataset = tf.data.Dataset.from_tensor_slices((np.asarray(images), tf.one_hot(labels, classes)))
+    return dataset.batch(batch_size).prefetch(2).with_options(_options(1))
+
+
+def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    return tf.stack([tf.constant(seed, tf.int32), tf.cast(epoch, tf.int32)])
+
+
+def _options(workers: int) -> tf.data.Options:
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = workers
+    return options

@@ -1,0 +1,69 @@
+"""A trained model as a SavedModel that takes raw uint8 images, the same bytes for the same model."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Classifier(tf.Module):
+    """A Keras model as one function of images.
+
+    ``classifier(images)`` takes uint8 (N, H, W, C), values 0..255, and gives float32
+    (N, classes), probabilities. Its signature ``serving_default`` gives both ``probabilities``
+    and ``class_names``, bytes (N,), the most probable one. The class names are the asset
+    ``classes.txt``, one a line.
+    """
+
+    def __init__(self, model: keras.Model, classes_file: Path):
+        super().__init__(name="classifier")
+        # In the model's order: Keras's own export lists them by memory address.
+        self.model_variables = [variable.value for variable in model.variables]
+        self.classes_file = tf.saved_model.Asset(str(classes_file))
+        classes = tf.constant(classes_file.read_text("utf-8").splitlines())
+        images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")
+
+        @tf.function(input_signature=[images])
+        def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            found = model(images, training=False)
+            return {
+                "probabilities": found,
+                "class_names": tf.gather(classes, tf.argmax(found, axis=1)),
+            }
+
+        self._call = lambda images: model(images, training=False)
+        self.serve = serve
+        self.__call__.get_concrete_function(images)
+
+    @tf.function
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        return self._call(images)
+
+    @property
+    def signatures(self) -> dict[str, Any]:
+        """The signatures to save."""
+        return {"serving_default": self.serve.get_concrete_function()}
+
+
+def export_saved_model(classifier: Classifier, folder: Path) -> None:
+    """Writes ``saved_model.pb``, ``variables/`` and ``assets/`` to ``folder``.
+
+    TensorFlow adds a fingerprint file with a random UUID, which loading does not need; it is
+    removed (https://www.tensorflow.org/guide/saved_model#fingerprint).
+    """
+    tf.saved_model.save(classifier, folder, signatures=classifier.signatures)
+    (folder / "fingerprint.pb").unlink(missing_ok=True)
+
+
+def largest_difference(folder: Path, images: np.ndarray, expected: np.ndarray) -> float:
+    """The largest absolute difference of a SavedModel's probabilities from the expected ones.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        expected: float32 (N, classes).
+    """
+    serve = tf.saved_model.load(folder).signatures["serving_default"]
+    found = serve(images=tf.constant(images))["probabilities"].numpy()
+    return float(np.abs(found - expected).max())

@@ -1,0 +1,40 @@
+"""The report: one HTML file that opens from disk, without a network, with its pictures inside."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+def render_report(
+    *,
+    title: str,
+    source: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    counts: Mapping[str, int],
+    pictures: Sequence[tuple[str, Path]],
+) -> str:
+    """The report as HTML.
+
+    Args:
+        source: of ``source.json``; drawn images are announced in a banner.
+        metrics: of :func:`classifier.evaluation.compute_metrics`.
+        counts: images by split.
+        pictures: caption and PNG file of each picture, in order.
+    """
+    environment = Environment(
+        loader=PackageLoader("classifier", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
+    embedded = [
+        (caption, base64.b64encode(path.read_bytes()).decode("ascii")) for caption, path in pictures
+    ]
+    return environment.get_template("report.html.jinja").render(
+        title=title, source=source, metrics=metrics, counts=counts, pictures=embedded
+    )

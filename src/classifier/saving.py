@@ -1,0 +1,87 @@
+"""Saved models, the same bytes for the same model: whole, architecture alone, weights alone."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can say
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Saves architecture, weights and optimizer state as a ``.keras`` archive.
+
+    Keras writes the date, zip times and memory addresses into it; they are made constant.
+    """
+    raw = path.with_name(f"raw-{path.name}")
+    model.save(raw)
+    canonicalize(raw, path)
+    raw.unlink()
+
+
+def canonicalize(source: Path, destination: Path) -> None:
+    """Rewrites a ``.keras`` archive without what differs between two equal models.
+
+    That is ``date_saved`` in its metadata, the zip members' times, and the ``shared_object_id``
+    of its configuration, which are memory addresses.
+    """
+    with (
+        zipfile.ZipFile(source) as old,
+        zipfile.ZipFile(destination, "w", zipfile.ZIP_STORED) as new,
+    ):
+        for name in sorted(old.namelist()):
+            content = old.read(name)
+            if name == "metadata.json":
+                content = _dump({**json.loads(content), "date_saved": "1980-01-01@00:00:00"})
+            elif name == "config.json":
+                content = _dump(_renumbered(json.loads(content), {}))
+            new.writestr(zipfile.ZipInfo(name, EPOCH), content)
+
+
+def _renumbered(node: Any, numbers: dict[int, int]) -> Any:
+    if isinstance(node, dict):
+        return {
+            key: numbers.setdefault(value, len(numbers) + 1)
+            if key == "shared_object_id" and isinstance(value, int)
+            else _renumbered(value, numbers)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_renumbered(value, numbers) for value in node]
+    return node
+
+
+def _dump(content: Any) -> bytes:
+    return json.dumps(content, indent=1).encode()
+
+
+def save_architecture(model: keras.Model, path: Path) -> None:
+    """Saves the architecture alone, as JSON for ``keras.models.model_from_json``."""
+    content = _renumbered(json.loads(model.to_json()), {})
+    path.write_bytes(_dump(content) + b"\n")
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Saves the weights alone, as HDF5 for ``model.load_weights``; ``path`` ends in .weights.h5."""
+    model.save_weights(path)
+
+
+def load_model(path: Path) -> keras.Model:
+    """The whole model from a ``.keras`` archive, in Keras's safe mode: no code is loaded with it."""
+    import classifier.models.normalization  # noqa: F401  registers its layers
+
+    return keras.saving.load_model(path)
+
+
+def fingerprint(model: keras.Model) -> str:
+    """The SHA-256 of the weights' names, shapes, types and values, in hexadecimal."""
+    digest = hashlib.sha256()
+    for variable in model.weights:
+        value = np.ascontiguousarray(variable.numpy())
+        digest.update(f"{variable.path} {value.shape} {value.dtype}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

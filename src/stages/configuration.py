@@ -1,0 +1,242 @@
+"""How params.yaml, Hydra and a stage meet: the ``@configured`` decorator of a stage's function.
+
+conf/<stage>.yaml and its groups give the defaults, the pipeline's own section of params.yaml
+overrides them, and the command line overrides both. Hydra does the composing; this module hands
+it the section (as the ConfigStore's ``params``) and says in one line what does not fit.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
+
+from classifier.errors import InputError, nearest
+from stages.schemas import LIMITS, SCHEMAS
+
+Config = TypeVar("Config")
+QUESTIONS = {"--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
+
+
+def configured(stage: Callable[[Config], None]) -> Callable[[], None]:
+    """Turns a stage's function of its typed configuration into the command-line program.
+
+    An :class:`InputError`, or a configuration that does not fit, ends the process with status 1
+    and one line on standard error, before the stage's function has done any work.
+    """
+    name = stage.__name__
+    schema = SCHEMAS[name]
+
+    failures: list[InputError] = []
+
+    def run(config: DictConfig) -> None:
+        try:
+            check_groups(config, HydraConfig.get().runtime.choices)
+            check_limits(config)
+            stage(OmegaConf.to_object(config))  # type: ignore[arg-type]
+        except InputError as error:  # Hydra would print a line of its own before ours
+            failures.append(error)
+
+    @wraps(stage)
+    def main() -> None:
+        pipeline = None
+        try:
+            pipeline = named_pipeline(sys.argv[1:])
+            section = pipeline_section(pipeline, name)
+            groups = section.pop("groups", None) or {}
+            sys.argv[1:] = with_groups(sys.argv[1:], name, groups)
+            ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+            ConfigStore.instance().store(name="params", node=section, package="_global_")
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, not print a stack there
+            hydra.main(version_base="1.3", config_path=str(Path("conf").resolve()), config_name=name)(
+                run
+            )()
+            if failures:
+                raise failures[0]
+        except InputError as error:
+            _stop(name, pipeline, str(error))
+        except (HydraException, OmegaConfBaseException) as error:
+            _stop(name, pipeline, explain(error, schema))
+
+    return main
+
+
+def named_pipeline(arguments: list[str]) -> str | None:
+    """The value of ``pipeline=`` among the command line's arguments; None for a call for help.
+
+    Raises:
+        InputError: there is none.
+    """
+    for argument in reversed(arguments):
+        if argument.startswith("pipeline="):
+            return argument.partition("=")[2]
+    if any(argument.partition("=")[0] in QUESTIONS for argument in arguments):
+        return None
+    raise InputError(f"say which pipeline: pipeline={'|'.join(pipelines())}")
+
+
+def pipelines() -> dict[str, Any]:
+    """The sections of params.yaml by pipeline.
+
+    Raises:
+        InputError: there is no params.yaml here, or it has no pipelines.
+    """
+    try:
+        parameters = OmegaConf.to_container(OmegaConf.load("params.yaml"))
+    except FileNotFoundError:
+        raise InputError(
+            f"no params.yaml in {Path.cwd()}: run this in the root of the checkout"
+        ) from None
+    except YAMLError as error:
+        raise InputError(f"params.yaml is not YAML: {' '.join(str(error).split())}") from None
+    found = parameters.get("pipelines") if isinstance(parameters, dict) else None
+    if not isinstance(found, dict) or not found:
+        raise InputError("params.yaml has no pipelines: write 'pipelines: {<name>: {…}}'")
+    return found
+
+
+def pipeline_section(pipeline: str | None, stage: str) -> dict[str, Any]:
+    """``pipelines.<pipeline>.<stage>`` of params.yaml; empty for no pipeline.
+
+    Raises:
+        InputError: there is no such pipeline, or its sections are not the stages.
+    """
+    if pipeline is None:
+        return {}
+    found = pipelines()
+    if pipeline not in found:
+        raise InputError(f"no pipeline '{pipeline}' in params.yaml: {nearest(pipeline, found)}")
+    sections = found[pipeline] or {}
+    for section in sections:
+        if section not in SCHEMAS:
+            raise InputError(
+                f"pipelines.{pipeline}.{section} is no stage: {nearest(section, SCHEMAS)}"
+            )
+    section = sections.get(stage) or {}
+    if not isinstance(section, dict):
+        raise InputError(f"pipelines.{pipeline}.{stage} is '{section}': must be keys and values")
+    return section
+
+
+def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> list[str]:
+    """The command line's arguments for Hydra.
+
+    Each of the section's ``groups`` becomes ``group=choice``, unless the command line itself
+    chooses; the stage's own name in front of a key (``train.epochs=1``) is taken off.
+    """
+    arguments = [argument.removeprefix(f"{stage}.") for argument in arguments]
+    named = {argument.partition("=")[0] for argument in arguments}
+    chosen = [f"{group}={choice}" for group, choice in groups.items() if group not in named]
+    return chosen + arguments
+
+
+def check_groups(config: DictConfig, choices: DictConfig) -> None:
+    """Checks each chosen group's keys and types against the chosen YAML file.
+
+    Raises:
+        InputError: a key is not in the file, or a value is of another type than there.
+    """
+    for group, choice in choices.items():
+        file = Path("conf", str(group), f"{choice}.yaml")
+        if "/" in str(group) or not file.is_file() or group not in config:
+            continue
+        if OmegaConf.get_type(config, group) is dict:
+            _check_like(OmegaConf.load(file), config[group], str(group), str(file))
+
+
+def _check_like(expected: Any, value: Any, key: str, file: str) -> None:
+    if OmegaConf.is_dict(expected) and OmegaConf.is_dict(value):
+        for name in value:
+            if name not in expected:
+                raise InputError(f"unknown key '{key}.{name}': {nearest(str(name), expected)}")
+            _check_like(expected[name], value[name], f"{key}.{name}", file)
+    elif not _alike(expected, value):
+        kind = type(expected).__name__.replace("Config", "").lower()
+        raise InputError(f"{key} is '{value}': must be of type {kind}, like {expected} in {file}")
+
+
+def _alike(expected: Any, value: Any) -> bool:
+    if expected is None or value is None:
+        return True
+    if isinstance(expected, bool) or isinstance(value, bool):
+        return isinstance(expected, bool) and isinstance(value, bool)
+    number, text = (int, float), isinstance(expected, str)
+    if text or isinstance(value, str):
+        return text and isinstance(value, str)
+    if OmegaConf.is_dict(expected) or OmegaConf.is_dict(value):
+        return False
+    if isinstance(expected, int) and isinstance(value, float):
+        return False
+    return isinstance(value, number) or OmegaConf.is_list(value)
+
+
+def check_limits(config: DictConfig) -> None:
+    """Checks each value against LIMITS, by the last word of its key; a list, each of its values.
+
+    Raises:
+        InputError: a value is outside its limit.
+    """
+    for key, value in _leaves(config, ""):
+        limit = LIMITS.get(key.rpartition(".")[2])
+        if limit is None or value is None:
+            continue
+        if not isinstance(value, str) and limit.choices and isinstance(value, bool):
+            continue
+        try:
+            allowed = limit.allows(value)
+        except TypeError:
+            allowed = False
+        if not allowed:
+            hint = f"; {nearest(value, limit.choices)}" if isinstance(value, str) else ""
+            raise InputError(f"{key} is {value!r}: must be {limit.description}{hint}")
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if OmegaConf.is_dict(node):
+        for name in node:
+            if not OmegaConf.is_missing(node, name):
+                yield from _leaves(node[name], f"{key}.{name}" if key else str(name))
+            else:
+                raise InputError(f"{f'{key}.{name}' if key else name} has no value: give it one")
+    elif OmegaConf.is_list(node):
+        for value in node:
+            yield from _leaves(value, key)
+    else:
+        yield key, node
+
+
+def explain(error: Exception, schema: type) -> str:
+    """One line for an error of Hydra's or OmegaConf's, with the nearest valid name."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        options = error.options or []
+        return f"no {group or 'configuration'} '{choice}': {nearest(choice, options)}"
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    first = str(cause).strip().splitlines()[0]
+    key = getattr(cause, "full_key", None)
+    if isinstance(cause, (ConfigKeyError, AttributeError)) and key:
+        parent, _, word = str(key).rpartition(".")
+        siblings = _keys(schema, parent)
+        return f"unknown key '{key}'" + (f": {nearest(word, siblings)}" if siblings else f" ({first})")
+    return f"{key}: {first}" if key else " ".join(str(error).split())
+
+
+def _keys(schema: type, parent: str) -> list[str]:
+    node = OmegaConf.structured(schema)
+    found = OmegaConf.select(node, parent) if parent else node
+    return [str(key) for key in found] if OmegaConf.is_dict(found) else []
+
+
+def _stop(stage: str, pipeline: str | None, message: str) -> None:
+    place = f"{stage}: pipelines.{pipeline}.{stage}" if pipeline else stage
+    print(f"{place}: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,88 @@
+"""evaluate: the best epoch's model on the test split: metrics, tables, pictures, a report."""
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+
+from classifier import tracking
+from classifier.atomic import atomic_folder, write_json
+from classifier.charts import draw_confusion, draw_history
+from classifier.data.arrays import read_split
+from classifier.data.manifest import read_manifest
+from classifier.evaluation import (
+    compute_metrics,
+    confusion_table,
+    predictions_table,
+    worst_mistakes,
+)
+from classifier.pictures import write_grid
+from classifier.report import render_report
+from classifier.saving import fingerprint, load_model
+from stages import provenance
+from stages.configuration import configured
+from stages.layout import main_checkout, needed, output
+from stages.schemas import Evaluate
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(config: Evaluate) -> None:
+    name = config.pipeline
+    source = json.loads(needed("download", name, "source.json").read_text("utf-8"))
+    normalized = needed("normalize", name)
+    classes = (normalized / "classes.txt").read_text("utf-8").splitlines()
+    index = read_manifest(normalized / "index.csv")
+    images, labels = read_split(normalized, "test")
+    history = pd.read_csv(needed("train", name, "history.csv"))
+    model = load_model(needed("train", name, "model.keras"))
+
+    probabilities = model.predict(np.asarray(images), batch_size=config.batch_size, verbose=0)
+    metrics = {"source": source["source"], "drawn": source["drawn"]}
+    metrics |= compute_metrics(labels, probabilities, classes)
+    predictions = predictions_table(
+        index["id"][index["split"] == "test"], labels, probabilities, classes
+    )
+    confusion = confusion_table(labels, probabilities, classes)
+    mistakes = worst_mistakes(predictions, config.mistakes)
+
+    with atomic_folder(output("evaluate", name)) as folder:
+        write_json(folder / "metrics.json", metrics)
+        predictions.to_csv(folder / "predictions.csv", index=False, lineterminator="\n")
+        confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
+        draw_history(history, folder / "history.png", title=f"{name}: training")
+        draw_confusion(confusion, folder / "confusion.png", title=f"{name}: test split")
+        captions = [f"{row['class']}→{row['predicted']}" for _, row in mistakes.iterrows()]
+        write_grid(
+            folder / "mistakes.png",
+            images[mistakes.index.to_numpy(dtype=int)],
+            columns=8,
+            captions=captions,
+            title=f"{name}: worst mistakes, true → predicted",
+        )
+        pictures = {"Training": "history", "Confusion": "confusion", "Worst mistakes": "mistakes"}
+        report = render_report(
+            title=f"{name}: image classifier",
+            source=source,
+            metrics=metrics,
+            counts={str(key): int(count) for key, count in index["split"].value_counts().items()},
+            pictures=[(text, folder / f"{file}.png") for text, file in pictures.items()],
+        )
+        (folder / "report.html").write_text(report, "utf-8")
+
+        experiment = tracking.open_store(main_checkout(), name)
+        tags = provenance.tags(name) | {"model": model.name}
+        with tracking.run_of_model(
+            experiment, fingerprint(model), provenance.run_name(model.name), tags
+        ):
+            tracking.log_metrics(metrics, "test.")
+            for file in sorted(folder.iterdir()):
+                tracking.log_file(file, "evaluation")
+    log.info("%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(labels):,}")
+    if source["drawn"]:
+        log.warning("these images are DRAWINGS: the figures say nothing about photographs")
+
+
+if __name__ == "__main__":
+    configured(evaluate)()

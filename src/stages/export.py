@@ -1,0 +1,56 @@
+"""export: a SavedModel that takes raw uint8 images, checked, and registered in MLflow."""
+
+import logging
+
+import numpy as np
+
+from classifier import tracking
+from classifier.atomic import atomic_folder
+from classifier.data.arrays import read_split
+from classifier.errors import InputError
+from classifier.exporting import Classifier, export_saved_model, largest_difference
+from classifier.saving import fingerprint, load_model
+from stages import provenance
+from stages.configuration import configured
+from stages.layout import main_checkout, needed, output
+from stages.schemas import Export
+
+log = logging.getLogger(__name__)
+
+
+def export(config: Export) -> None:
+    name = config.pipeline
+    model = load_model(needed("train", name, "model.keras"))
+    classes = needed("normalize", name, "classes.txt")
+    images = np.asarray(read_split(needed("normalize", name), "test")[0][: config.verify_images])
+    expected = model.predict(images, verbose=0)
+    classifier = Classifier(model, classes)
+    with atomic_folder(output("export", name)) as folder:
+        export_saved_model(classifier, folder)
+        difference = largest_difference(folder, images, expected)
+        if not difference <= config.tolerance:
+            raise InputError(
+                f"the SavedModel's probabilities differ from the Keras model's by {difference:.2g}, "
+                f"more than tolerance {config.tolerance:.2g}"
+            )
+        experiment = tracking.open_store(main_checkout(), name)
+        tags = provenance.tags(name) | {"model": model.name}
+        weights = fingerprint(model)
+        with tracking.run_of_model(experiment, weights, provenance.run_name(model.name), tags):
+            version = tracking.register_saved_model(
+                classifier,
+                classifier.signatures,
+                name=name,
+                alias=config.alias,
+                images=images[:8],
+                probabilities=expected[:8],
+                tags=tags | {tracking.FINGERPRINT: weights},
+                files=[classes],
+            )
+            tracking.log_file(classes)
+    log.info("largest difference from the Keras model: %.2g", difference)
+    log.info("registered models:/%s@%s, version %d", name, config.alias, version)
+
+
+if __name__ == "__main__":
+    configured(export)()

@@ -1,0 +1,42 @@
+"""Where each stage's output lies in the checkout, by pipeline."""
+
+import os
+from pathlib import Path
+
+from classifier.errors import InputError
+
+FOLDERS = {
+    "download": "data/raw/{}",
+    "split": "data/split/{}.csv",
+    "normalize": "data/normalized/{}",
+    "augment": "data/augmented/{}",
+    "train": "models/{}",
+    "evaluate": "reports/{}",
+    "export": "exports/{}",
+}
+
+
+def output(stage: str, pipeline: str) -> Path:
+    """The folder (the table, for split) that ``stage`` writes for ``pipeline``."""
+    return Path(FOLDERS[stage].format(pipeline))
+
+
+def needed(stage: str, pipeline: str, name: str = "") -> Path:
+    """The output of ``stage``, or the file ``name`` in it, for a later stage to read.
+
+    Raises:
+        InputError: it is not there; the message names the target that makes it.
+    """
+    path = output(stage, pipeline) / name if name else output(stage, pipeline)
+    if not path.exists():
+        raise InputError(f"{path} is missing: make it with 'dvc repro {stage}@{pipeline}'")
+    return path
+
+
+def main_checkout() -> Path:
+    """The checkout that the user works in: a queued DVC experiment runs in a copy of it.
+
+    DVC names the original in ``DVC_ROOT``
+    (https://dvc.org/doc/user-guide/env).
+    """
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()

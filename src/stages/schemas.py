@@ -1,0 +1,163 @@
+"""What each stage's configuration may hold: keys and types as dataclasses, values as limits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from omegaconf import MISSING
+
+from classifier.data.sources import KINDS, Dataset
+
+
+@dataclass
+class Download:
+    pipeline: str = MISSING
+    source: str = "auto"
+    attempts: int = 4  # a URL's, before the next source is tried
+    timeout: float = 30.0  # seconds without a byte
+    dataset: Dataset = MISSING
+
+
+@dataclass
+class Split:
+    pipeline: str = MISSING
+    train: float | None = None  # null: what validation and test leave
+    validation: float = 0.15  # below 1 a fraction, from 1 on a number of images
+    test: float | None = 0.15  # null: the dataset's official test split
+    seed: int = 7
+    duplicates: str = "keep"
+    conflicting_labels: str = "drop"
+
+
+@dataclass
+class Normalize:
+    pipeline: str = MISSING
+    image_size: int = 96  # pixels, height and width
+    channels: int = 3
+    fit: str = "crop"
+    undecodable: str = "fail"
+    method: str = "standardize"
+    window: int = 7  # pixels, for local_contrast
+    workers: int = 2  # threads that decode
+
+
+@dataclass
+class Augment:
+    pipeline: str = MISSING
+    seed: int = 7
+    copies: int = 0
+    policy: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Train:
+    pipeline: str = MISSING
+    seed: int = 7
+    epochs: int = 10
+    batch_size: int = 64
+    label_smoothing: float = 0.0
+    monitor: str = "val_accuracy"
+    patience: int | None = None  # epochs without a better monitor; null: no early stopping
+    jit_compile: bool = False
+    steps_per_execution: int = 1
+    workers: int = 2  # threads that augment
+    model: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Evaluate:
+    pipeline: str = MISSING
+    batch_size: int = 256
+    mistakes: int = 40  # pictures in the grid
+
+
+@dataclass
+class Export:
+    pipeline: str = MISSING
+    alias: str = "candidate"
+    verify_images: int = 256
+    tolerance: float = 1e-5
+
+
+SCHEMAS: dict[str, type] = {
+    schema.__name__.lower(): schema
+    for schema in (Download, Split, Normalize, Augment, Train, Evaluate, Export)
+}
+
+
+class Limit(NamedTuple):
+    """What a value may be: a test, and its description for the message."""
+
+    allows: Callable[[Any], bool]
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+def at_least(low: float) -> Limit:
+    return Limit(lambda value: value >= low, f"at least {low}")
+
+
+def between(low: float, high: float) -> Limit:
+    return Limit(lambda value: low <= value <= high, f"between {low} and {high}")
+
+
+def below(low: float, high: float) -> Limit:
+    return Limit(lambda value: low <= value < high, f"at least {low} and below {high}")
+
+
+def above(low: float) -> Limit:
+    return Limit(lambda value: value > low, f"above {low}")
+
+
+def one_of(*choices: Any) -> Limit:
+    text = " | ".join(map(str, choices))
+    return Limit(lambda value: value in choices, f"one of {text}", tuple(map(str, choices)))
+
+
+# By the last word of the key, in any stage and group: a word means the same everywhere.
+LIMITS: dict[str, Limit] = {
+    "attempts": at_least(1),
+    "batch_size": at_least(1),
+    "bytes": at_least(1),
+    "channels": one_of(1, 3),
+    "clipnorm": above(0),
+    "conflicting_labels": one_of("keep", "drop"),
+    "copies": at_least(0),
+    "dropout": below(0, 1),
+    "duplicates": one_of("keep", "drop"),
+    "ema_momentum": below(0, 1),
+    "epochs": at_least(1),
+    "filters": at_least(1),
+    "final": between(0, 1),
+    "fit": one_of("crop", "pad"),
+    "format": one_of("folders", "npz"),
+    "image_size": between(8, 4096),
+    "kernel_size": at_least(1),
+    "kind": one_of(*KINDS),
+    "label_smoothing": below(0, 1),
+    "learning_rate": above(0),
+    "max_bytes": at_least(1),
+    "max_files": at_least(1),
+    "method": one_of("rescale", "standardize", "per_image", "local_contrast"),
+    "mistakes": at_least(1),
+    "momentum": below(0, 1),
+    "monitor": one_of("val_accuracy", "val_loss", "accuracy", "loss"),
+    "patience": at_least(1),
+    "seed": between(0, 2**31 - 1),
+    "source": one_of("auto", *KINDS),
+    "steps_per_execution": at_least(1),
+    "strides": at_least(1),
+    "test": at_least(0),
+    "timeout": above(0),
+    "tolerance": at_least(0),
+    "train": above(0),
+    "undecodable": one_of("drop", "fail"),
+    "validation": above(0),
+    "verify_images": at_least(1),
+    "warmup": below(0, 1),
+    "weight_decay": at_least(0),
+    "window": at_least(3),
+    "workers": at_least(1),
+}
