@@ -24,7 +24,9 @@ class StatelessSeeds(keras.random.SeedGenerator):
 
     def next(self, ordered: bool = True) -> Any:
         self.drawn += 1
-        return tf.bitcast(tf.random.experimental.stateless_fold_in(self.seed, self.drawn), tf.uint32)
+        return tf.bitcast(
+            tf.random.experimental.stateless_fold_in(self.seed, self.drawn), tf.uint32
+        )
 
 
 def to_config(layers: Sequence[keras.layers.Layer]) -> list[dict[str, Any]]:

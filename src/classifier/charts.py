@@ -6,8 +6,8 @@ import matplotlib
 import pandas as pd
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  the backend comes first
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 METADATA = {"Software": None}  # no version of Matplotlib in the file
 
@@ -25,7 +25,9 @@ def draw_confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
     for row, values in enumerate(counts.to_numpy()):
         for column, count in enumerate(values):
             ink = "white" if rates[row, column] > 0.5 else "#333333"
-            axes.text(column, row, str(count) if count else "·", ha="center", va="center", color=ink)
+            axes.text(
+                column, row, str(count) if count else "·", ha="center", va="center", color=ink
+            )
     axes.set_xticks(range(len(counts)), counts.columns, rotation=45 if _long(counts) else 0)
     axes.set_yticks(range(len(counts)), counts.index)
     axes.set(xlabel="predicted class", ylabel="true class", title=title)
@@ -39,7 +41,7 @@ def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
     Args:
         history: a row an epoch: epoch, loss, val_loss, accuracy, val_accuracy.
     """
-    best = int(history.loc[history["val_accuracy"].idxmax(), "epoch"])
+    best = history["epoch"].to_numpy()[history["val_accuracy"].to_numpy().argmax()]
     figure, panels = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
         axes.plot(history["epoch"], history[name], color="#9aa7b5", label="training (augmented)")

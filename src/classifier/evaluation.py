@@ -71,7 +71,9 @@ def compute_metrics(
     }
 
 
-def confusion_table(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
+def confusion_table(
+    labels: np.ndarray, probabilities: np.ndarray, classes: list[str]
+) -> pd.DataFrame:
     """Counts of images, a row a true class, a column a predicted class."""
     counts = sk.confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(len(classes)))
     return pd.DataFrame(counts, index=pd.Index(classes, name="class"), columns=classes)

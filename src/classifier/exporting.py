@@ -1,4 +1,4 @@
-"""A trained model as a SavedModel that takes raw uint8 images, the same bytes for the same model."""
+"""A trained model as a SavedModel of raw uint8 images, the same bytes for the same model."""
 
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ class Classifier(tf.Module):
 
     def __init__(self, model: keras.Model, classes_file: Path):
         super().__init__(name="classifier")
-        # In the model's order: Keras's own export lists them by memory address.
-        self.model_variables = [variable.value for variable in model.variables]
+        # In the model's order: Keras's own export lists them by memory address. Dropout's seeds
+        # are left out: they are not used here, and new in each process.
+        self.model_weights = [variable.value for variable in model.weights]
         self.classes_file = tf.saved_model.Asset(str(classes_file))
         classes = tf.constant(classes_file.read_text("utf-8").splitlines())
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")

@@ -23,6 +23,21 @@ def save_model(model: keras.Model, path: Path) -> None:
     raw.unlink()
 
 
+def save_forms(last: keras.Model, checkpoint: Path, folder: Path) -> keras.Model:
+    """Saves a training's result in every form, and returns the best epoch's model.
+
+    ``model.keras`` is the best epoch (from ``checkpoint``, which is deleted), ``last.keras`` the
+    last one; ``architecture.json`` and ``model.weights.h5`` are the two parts of the best one.
+    """
+    save_model(last, folder / "last.keras")
+    canonicalize(checkpoint, folder / "model.keras")
+    checkpoint.unlink()
+    best = load_model(folder / "model.keras")
+    save_architecture(best, folder / "architecture.json")
+    save_weights(best, folder / "model.weights.h5")
+    return best
+
+
 def canonicalize(source: Path, destination: Path) -> None:
     """Rewrites a ``.keras`` archive without what differs between two equal models.
 
@@ -71,8 +86,8 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 
 def load_model(path: Path) -> keras.Model:
-    """The whole model from a ``.keras`` archive, in Keras's safe mode: no code is loaded with it."""
-    import classifier.models.normalization  # noqa: F401  registers its layers
+    """The whole model from a ``.keras`` archive, in Keras's safe mode: it brings no code."""
+    import classifier.normalization  # noqa: F401  registers its layers
 
     return keras.saving.load_model(path)
 

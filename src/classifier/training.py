@@ -81,3 +81,10 @@ def fit(
             "or optimizer.clipnorm=1"
         )
     return history
+
+
+def summary(model: keras.Model) -> str:
+    """What ``model.summary()`` prints."""
+    lines: list[str] = []
+    model.summary(print_fn=lines.append, line_length=100)
+    return "\n".join(lines)

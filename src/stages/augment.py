@@ -3,14 +3,11 @@
 import logging
 
 import numpy as np
-from hydra.utils import instantiate
 
 from classifier.atomic import atomic_folder, write_json
-from classifier.augmentation import augment_array, to_config
 from classifier.data.arrays import ArrayWriter, batches, read_split
-from classifier.errors import InputError
 from classifier.pictures import write_grid
-from stages.configuration import configured
+from stages.configuration import build, configured
 from stages.layout import needed, output
 from stages.schemas import Augment
 
@@ -22,16 +19,15 @@ BATCH = 256
 
 
 def augment(config: Augment) -> None:
+    # Here, not above: a mistake in the configuration is found before these seconds are spent.
+    from classifier.augmentation import augment_array, to_config
+
     images, labels = read_split(needed("normalize", config.pipeline), "train")
-    layers = []
-    for name, layer in config.policy.items():
-        if layer is None:
-            continue
-        try:
-            layers.append(instantiate(layer, name=name, _convert_="all"))
-        except Exception as error:
-            reason = " ".join(str(error.__cause__ or error).split())
-            raise InputError(f"policy.{name}: {reason}") from None
+    layers = [
+        build(f"policy.{name}", layer, name=name)
+        for name, layer in config.policy.items()
+        if layer is not None
+    ]
     with atomic_folder(output("augment", config.pipeline)) as folder:
         write_json(folder / "policy.json", to_config(layers))
         chosen = np.random.default_rng(config.seed).choice(len(images), min(PREVIEWED, len(images)))
@@ -39,7 +35,9 @@ def augment(config: Augment) -> None:
         rows = [originals]
         rows += [augment_array(originals, layers, (config.seed, row)) for row in range(VARIATIONS)]
         title = f"{config.pipeline}: training images, and {VARIATIONS} augmentations of each"
-        write_grid(folder / "preview.png", np.concatenate(rows), columns=len(originals), title=title)
+        write_grid(
+            folder / "preview.png", np.concatenate(rows), columns=len(originals), title=title
+        )
         if config.copies:
             with ArrayWriter(folder / "copies.npy", images.shape[1:]) as copies:
                 for copy in range(config.copies):

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
@@ -57,9 +58,9 @@ def configured(stage: Callable[[Config], None]) -> Callable[[], None]:
             ConfigStore.instance().store(name=f"{name}_schema", node=schema)
             ConfigStore.instance().store(name="params", node=section, package="_global_")
             os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, not print a stack there
-            hydra.main(version_base="1.3", config_path=str(Path("conf").resolve()), config_name=name)(
-                run
-            )()
+            hydra.main(
+                version_base="1.3", config_path=str(Path("conf").resolve()), config_name=name
+            )(run)()
             if failures:
                 raise failures[0]
         except InputError as error:
@@ -149,7 +150,7 @@ def check_groups(config: DictConfig, choices: DictConfig) -> None:
         file = Path("conf", str(group), f"{choice}.yaml")
         if "/" in str(group) or not file.is_file() or group not in config:
             continue
-        if OmegaConf.get_type(config, group) is dict:
+        if OmegaConf.get_type(config, str(group)) is dict:
             _check_like(OmegaConf.load(file), config[group], str(group), str(file))
 
 
@@ -214,19 +215,35 @@ def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield key, node
 
 
+def build(key: str, node: Any, *args: Any, **kwargs: Any) -> Any:
+    """Calls what the ``_target_`` of a group's configuration names, with the rest of it.
+
+    Raises:
+        InputError: it refused its arguments; names the configuration's ``key``.
+    """
+    try:
+        return instantiate(node, *args, _convert_="all", **kwargs)
+    except InstantiationException as error:
+        raise InputError(f"{key}: {' '.join(str(error.__cause__ or error).split())}") from error
+
+
 def explain(error: Exception, schema: type) -> str:
     """One line for an error of Hydra's or OmegaConf's, with the nearest valid name."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         options = error.options or []
         return f"no {group or 'configuration'} '{choice}': {nearest(choice, options)}"
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    cause: BaseException = error
+    while not isinstance(cause, OmegaConfBaseException) and (cause.__cause__ or cause.__context__):
+        cause = cause.__cause__ or cause.__context__ or cause
     first = str(cause).strip().splitlines()[0]
     key = getattr(cause, "full_key", None)
     if isinstance(cause, (ConfigKeyError, AttributeError)) and key:
         parent, _, word = str(key).rpartition(".")
         siblings = _keys(schema, parent)
-        return f"unknown key '{key}'" + (f": {nearest(word, siblings)}" if siblings else f" ({first})")
+        return f"unknown key '{key}'" + (
+            f": {nearest(word, siblings)}" if siblings else f" ({first})"
+        )
     return f"{key}: {first}" if key else " ".join(str(error).split())
 
 

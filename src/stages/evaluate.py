@@ -6,20 +6,10 @@ import logging
 import numpy as np
 import pandas as pd
 
-from classifier import tracking
 from classifier.atomic import atomic_folder, write_json
-from classifier.charts import draw_confusion, draw_history
 from classifier.data.arrays import read_split
 from classifier.data.manifest import read_manifest
-from classifier.evaluation import (
-    compute_metrics,
-    confusion_table,
-    predictions_table,
-    worst_mistakes,
-)
 from classifier.pictures import write_grid
-from classifier.report import render_report
-from classifier.saving import fingerprint, load_model
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
@@ -29,6 +19,12 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(config: Evaluate) -> None:
+    # Here, not above: a mistake in the configuration is found before these seconds are spent.
+    from classifier import evaluation, tracking
+    from classifier.charts import draw_confusion, draw_history
+    from classifier.report import render_report
+    from classifier.saving import fingerprint, load_model
+
     name = config.pipeline
     source = json.loads(needed("download", name, "source.json").read_text("utf-8"))
     normalized = needed("normalize", name)
@@ -40,12 +36,12 @@ def evaluate(config: Evaluate) -> None:
 
     probabilities = model.predict(np.asarray(images), batch_size=config.batch_size, verbose=0)
     metrics = {"source": source["source"], "drawn": source["drawn"]}
-    metrics |= compute_metrics(labels, probabilities, classes)
-    predictions = predictions_table(
+    metrics |= evaluation.compute_metrics(labels, probabilities, classes)
+    predictions = evaluation.predictions_table(
         index["id"][index["split"] == "test"], labels, probabilities, classes
     )
-    confusion = confusion_table(labels, probabilities, classes)
-    mistakes = worst_mistakes(predictions, config.mistakes)
+    confusion = evaluation.confusion_table(labels, probabilities, classes)
+    mistakes = evaluation.worst_mistakes(predictions, config.mistakes)
 
     with atomic_folder(output("evaluate", name)) as folder:
         write_json(folder / "metrics.json", metrics)

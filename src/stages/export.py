@@ -4,12 +4,9 @@ import logging
 
 import numpy as np
 
-from classifier import tracking
 from classifier.atomic import atomic_folder
 from classifier.data.arrays import read_split
 from classifier.errors import InputError
-from classifier.exporting import Classifier, export_saved_model, largest_difference
-from classifier.saving import fingerprint, load_model
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
@@ -19,6 +16,11 @@ log = logging.getLogger(__name__)
 
 
 def export(config: Export) -> None:
+    # Here, not above: a mistake in the configuration is found before these seconds are spent.
+    from classifier import tracking
+    from classifier.exporting import Classifier, export_saved_model, largest_difference
+    from classifier.saving import fingerprint, load_model
+
     name = config.pipeline
     model = load_model(needed("train", name, "model.keras"))
     classes = needed("normalize", name, "classes.txt")
@@ -30,8 +32,8 @@ def export(config: Export) -> None:
         difference = largest_difference(folder, images, expected)
         if not difference <= config.tolerance:
             raise InputError(
-                f"the SavedModel's probabilities differ from the Keras model's by {difference:.2g}, "
-                f"more than tolerance {config.tolerance:.2g}"
+                f"the SavedModel's probabilities differ from the Keras model's by "
+                f"{difference:.2g}, more than tolerance {config.tolerance:.2g}"
             )
         experiment = tracking.open_store(main_checkout(), name)
         tags = provenance.tags(name) | {"model": model.name}

@@ -37,7 +37,8 @@ def normalize(config: Normalize) -> None:
     with atomic_folder(output("normalize", config.pipeline)) as folder:
         with ExitStack() as stack:
             writers = {
-                name: stack.enter_context(ArrayWriter(folder / f"{name}.npy", shape)) for name in SPLITS
+                name: stack.enter_context(ArrayWriter(folder / f"{name}.npy", shape))
+                for name in SPLITS
             }
             for image, pixels in decode_all(
                 wanted,

@@ -24,7 +24,7 @@ def split(config: Split) -> None:
     file = needed("download", config.pipeline, source["file"])
     images = read_raw(file, source["format"], source["classes"])
     table = list_images(images, source["classes"])
-    for sha256, group in find_conflicts(table).groupby("sha256"):
+    for _, group in find_conflicts(table).groupby("sha256"):
         names = ", ".join(group["id"])
         log.warning("one image, several classes (%s): %s", config.conflicting_labels, names)
     log.info("%d images repeat another (%s)", len(find_duplicates(table)), config.duplicates)
@@ -39,7 +39,9 @@ def split(config: Split) -> None:
     )
     write_manifest(output("split", config.pipeline), table)
     counts = table["split"].value_counts()
-    log.info("%s", ", ".join(f"{counts[name]:,} {name}" for name in counts.index if name != DROPPED))
+    log.info(
+        "%s", ", ".join(f"{counts[name]:,} {name}" for name in counts.index if name != DROPPED)
+    )
 
 
 if __name__ == "__main__":

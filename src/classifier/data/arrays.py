@@ -38,7 +38,10 @@ class ArrayWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._file.seek(0, os.SEEK_SET)
         self._write_header()
@@ -84,6 +87,14 @@ def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """A split's images, uint8 (N, H, W, C), memory-mapped, and labels, uint8 or uint16 (N,)."""
     images = np.load(folder / f"{split}.npy", mmap_mode="r")
     return images, np.load(folder / f"{split}_labels.npy")
+
+
+def with_copies(
+    images: np.ndarray, labels: np.ndarray, folder: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Appends the materialised copies in ``folder``, arrays like those of :func:`read_split`."""
+    copies, copies_labels = read_split(folder, "copies")
+    return np.concatenate([images, copies]), np.concatenate([labels, copies_labels])
 
 
 def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -36,11 +36,17 @@ def write_drawings(destination: Path, *, per_class: int = 120, seed: int = 7) ->
 def draw_flower(draw: Callable[..., None], chance: random.Random) -> Image.Image:
     """One drawing: a blurred background, one to three flowers at chance places and sizes."""
     side = SIZE * SCALE
-    base = chance.choice([(70, 110, 50), (110, 140, 90), (60, 80, 60), (140, 160, 190), (95, 80, 60)])
+    base = chance.choice(
+        [(70, 110, 50), (110, 140, 90), (60, 80, 60), (140, 160, 190), (95, 80, 60)]
+    )
     picture = Image.new("RGB", (side, side), vary(base, chance, 30))
     canvas = ImageDraw.Draw(picture)
     for _ in range(40):
-        x, y, radius = chance.random() * side, chance.random() * side, side * chance.uniform(0.03, 0.2)
+        x, y, radius = (
+            chance.random() * side,
+            chance.random() * side,
+            side * chance.uniform(0.03, 0.2),
+        )
         canvas.ellipse((x - radius, y - radius, x + radius, y + radius), vary(base, chance, 40))
     picture = picture.filter(ImageFilter.GaussianBlur(side / 40))
     canvas = ImageDraw.Draw(picture)
@@ -54,11 +60,21 @@ def draw_flower(draw: Callable[..., None], chance: random.Random) -> Image.Image
 
 def daisy(canvas: ImageDraw.ImageDraw, centre: Point, radius: float, chance: random.Random) -> None:
     """White narrow petals around a small yellow centre."""
-    petals(canvas, centre, radius, 16 + chance.randrange(8), 0.13, vary((240, 240, 236), chance, 12), chance)
+    petals(
+        canvas,
+        centre,
+        radius,
+        16 + chance.randrange(8),
+        0.13,
+        vary((240, 240, 236), chance, 12),
+        chance,
+    )
     disc(canvas, centre, radius * 0.28, vary((235, 190, 40), chance, 20))
 
 
-def dandelion(canvas: ImageDraw.ImageDraw, centre: Point, radius: float, chance: random.Random) -> None:
+def dandelion(
+    canvas: ImageDraw.ImageDraw, centre: Point, radius: float, chance: random.Random
+) -> None:
     """A dense yellow head of many thin rays, or a grey seed head."""
     seeds = chance.random() < 0.35
     colour = vary((215, 215, 210) if seeds else (245, 205, 30), chance, 15)
@@ -79,19 +95,39 @@ def roses(canvas: ImageDraw.ImageDraw, centre: Point, radius: float, chance: ran
         turn = chance.random() * math.pi
         for petal in range(6):
             place = towards(centre, turn + petal * math.pi / 3, radius * ring * 0.5)
-            disc(canvas, place, radius * ring * 0.55, darker(colour, 0.55 + 0.45 * ring), darker(colour, 0.5))
+            disc(
+                canvas,
+                place,
+                radius * ring * 0.55,
+                darker(colour, 0.55 + 0.45 * ring),
+                darker(colour, 0.5),
+            )
 
 
-def sunflowers(canvas: ImageDraw.ImageDraw, centre: Point, radius: float, chance: random.Random) -> None:
+def sunflowers(
+    canvas: ImageDraw.ImageDraw, centre: Point, radius: float, chance: random.Random
+) -> None:
     """Broad yellow petals around a large dark disc."""
-    petals(canvas, centre, radius, 18 + chance.randrange(6), 0.2, vary((240, 180, 20), chance, 15), chance)
+    petals(
+        canvas,
+        centre,
+        radius,
+        18 + chance.randrange(6),
+        0.2,
+        vary((240, 180, 20), chance, 15),
+        chance,
+    )
     disc(canvas, centre, radius * 0.52, vary((80, 50, 20), chance, 15))
     disc(canvas, centre, radius * 0.25, vary((50, 30, 15), chance, 10))
 
 
-def tulips(canvas: ImageDraw.ImageDraw, centre: Point, radius: float, chance: random.Random) -> None:
+def tulips(
+    canvas: ImageDraw.ImageDraw, centre: Point, radius: float, chance: random.Random
+) -> None:
     """A closed cup of three upright petals, seen from the side."""
-    colour = vary(chance.choice([(200, 30, 60), (235, 200, 60), (170, 60, 150), (240, 130, 60)]), chance, 25)
+    colour = vary(
+        chance.choice([(200, 30, 60), (235, 200, 60), (170, 60, 150), (240, 130, 60)]), chance, 25
+    )
     x, y = centre
     for shift, shade in ((-0.38, 0.8), (0.38, 0.8), (0.0, 1.0)):
         left, right = x + radius * (shift - 0.36), x + radius * (shift + 0.36)
@@ -135,12 +171,18 @@ def petals(
         canvas.polygon(outline, vary(colour, chance, 12), darker(colour, 0.75))
 
 
-def stem(canvas: ImageDraw.ImageDraw, centre: Point, side: int, colour: Colour, width: float) -> None:
+def stem(
+    canvas: ImageDraw.ImageDraw, centre: Point, side: int, colour: Colour, width: float
+) -> None:
     canvas.line((centre, (centre[0] + width, side)), colour, max(2, int(width)))
 
 
 def disc(
-    canvas: ImageDraw.ImageDraw, centre: Point, radius: float, fill: Colour, outline: Colour | None = None
+    canvas: ImageDraw.ImageDraw,
+    centre: Point,
+    radius: float,
+    fill: Colour,
+    outline: Colour | None = None,
 ) -> None:
     x, y = centre
     canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill, outline)

@@ -63,7 +63,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    images: np.ndarray, labels: np.ndarray, *, classes: int, batch_size: int
+    images: np.ndarray, labels: np.ndarray, *, classes: int, batch_size: int = 256
 ) -> tf.data.Dataset:
     """The images in order, as (uint8 (B, H, W, C), float32 one-hot (B, classes)).
 

@@ -16,7 +16,12 @@ class DownloadError(Exception):
 
 
 def download(
-    url: str, partial: Path, *, attempts: int = 4, timeout: float = 30.0, max_bytes: int | None = None
+    url: str,
+    partial: Path,
+    *,
+    attempts: int = 4,
+    timeout: float = 30.0,
+    max_bytes: int | None = None,
 ) -> None:
     """Downloads ``url`` to ``partial``, going on from the bytes that are there already.
 

@@ -34,7 +34,13 @@ def to_pixels(content: bytes | np.ndarray, *, size: int, channels: int, fit: str
             picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
         else:
             picture = ImageOps.pad(picture, (size, size), Image.Resampling.LANCZOS, color=0)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (
+        UnidentifiedImageError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:
         raise ImageError(" ".join(str(error).split()) or type(error).__name__) from None
     return np.asarray(picture, dtype=np.uint8).reshape(size, size, channels)
 
@@ -53,7 +59,9 @@ def _open(content: bytes | np.ndarray) -> Image.Image:
 def _flatten(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16") or picture.mode == "I":
         # 16 bits a pixel: keep the high eight.
-        return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+        return Image.fromarray(
+            (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        )
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

@@ -35,7 +35,9 @@ def list_images(images: Iterable[RawImage], classes: list[str]) -> pd.DataFrame:
     )
     twice = table["id"][table["id"].duplicated()]
     if len(twice):
-        raise InputError(f"two images are called '{twice.iloc[0]}': names must be unique in a class")
+        raise InputError(
+            f"two images are called '{twice.iloc[0]}': names must be unique in a class"
+        )
     return table
 
 
@@ -113,7 +115,9 @@ def assign_splits(
 
 def _count(name: str, share: float, total: int) -> int:
     if share >= 1 and share != int(share):
-        raise InputError(f"{name} is {share}: must be a fraction below 1 or a whole number of images")
+        raise InputError(
+            f"{name} is {share}: must be a fraction below 1 or a whole number of images"
+        )
     return round(share * total) if share < 1 else int(share)
 
 
@@ -124,8 +128,9 @@ def _stratify(free: pd.DataFrame, wanted: dict[str, int], rng: np.random.Generat
     first = free.drop_duplicates("sha256")
     shares = {name: _apportion(first, count, len(free)) for name, count in wanted.items()}
     place = {}
-    for label, group in first.groupby("label"):
-        content = rng.permutation(np.sort(group["sha256"].to_numpy(dtype=str)))
+    for label in sorted(first["label"].unique()):
+        content = first["sha256"][first["label"] == label].to_numpy(dtype=str)
+        content = rng.permutation(np.sort(content))
         start = 0
         for name in ("test", "validation", "train"):
             end = start + shares[name][label]
@@ -140,13 +145,13 @@ def _stratify(free: pd.DataFrame, wanted: dict[str, int], rng: np.random.Generat
 
 def _apportion(first: pd.DataFrame, count: int, total: int) -> dict[int, int]:
     """``count`` images over the classes by size, with the largest remainders rounded up."""
-    sizes = first["label"].value_counts().sort_index()
-    exact = sizes * count / total
-    shares = np.floor(exact).astype(int)
-    over = round(count * len(first) / total) - int(shares.sum())
-    largest = (exact - shares).sort_values(ascending=False, kind="stable").index[: max(over, 0)]
-    shares.loc[largest] += 1
-    return {int(label): int(share) for label, share in shares.items()}
+    labels, sizes = np.unique(first["label"].to_numpy(dtype=int), return_counts=True)
+    exact = dict(zip(labels.tolist(), (sizes * count / total).tolist(), strict=True))
+    shares = {label: int(share) for label, share in exact.items()}
+    over = max(0, round(count * len(first) / total) - sum(shares.values()))
+    for label in sorted(shares, key=lambda label: shares[label] - exact[label])[:over]:
+        shares[label] += 1
+    return shares
 
 
 def _check_every_class(table: pd.DataFrame) -> None:
@@ -168,4 +173,6 @@ def write_manifest(path: Path, table: pd.DataFrame) -> None:
 
 def read_manifest(path: Path) -> pd.DataFrame:
     """The manifest at ``path``; ids and classes as text, even where they look like numbers."""
-    return pd.read_csv(path, dtype={"id": str, "class": str, "sha256": str, "split": str}, keep_default_na=False)
+    return pd.read_csv(
+        path, dtype={"id": str, "class": str, "sha256": str, "split": str}, keep_default_na=False
+    )

@@ -10,7 +10,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -75,13 +75,13 @@ def verify_arrays(arrays: Arrays, expected: dict[str, str]) -> None:
 
 
 def write_npz(path: Path, arrays: Arrays) -> None:
-    """Writes the four arrays, compressed, in one order and without times: same arrays, same bytes."""
+    """Writes the four arrays, compressed, in one order: same arrays, same bytes."""
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{name: arrays[name] for name in NAMES})
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    ALLOWED = {
+    ALLOWED: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
         ("numpy", "ndarray"): ("numpy", "ndarray"),
         ("numpy", "dtype"): ("numpy", "dtype"),

@@ -1,7 +1,6 @@
 """Where a dataset comes from: its sources, tried in order until one gives the verified file."""
 
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -83,7 +82,9 @@ def obtain(dataset: Dataset, choice: str, destination: Path, reach: Reach) -> So
     wanted = [source for source in dataset.sources if choice in ("auto", source.kind)]
     if not wanted:
         kinds = ", ".join(dict.fromkeys(source.kind for source in dataset.sources))
-        raise InputError(f"dataset '{dataset.name}' has no {choice} source: it has {kinds or 'none'}")
+        raise InputError(
+            f"dataset '{dataset.name}' has no {choice} source: it has {kinds or 'none'}"
+        )
     failures = []
     for source in wanted:
         if choice == "auto" and source.kind == "mirror" and reach.mirror is None:
@@ -137,7 +138,7 @@ def check_and_place(dataset: Dataset, fetched: Path, destination: Path) -> None:
         missing = [name for name in dataset.classes or [] if name not in found]
         if missing or not found:
             raise ArchiveError(f"no images of class {', '.join(missing) or '(any)'} inside")
-    os.replace(whole, destination)
+    whole.replace(destination)
 
 
 def from_mirror(source: Source, fetched: Path, reach: Reach, dataset: Dataset) -> Path:

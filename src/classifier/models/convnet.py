@@ -1,4 +1,4 @@
-"""A plain convolutional network: convolutions, pooling, normalisation, dropout, one after another."""
+"""A plain convolutional network: convolutions with normalisation, one after another."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,9 @@ def convnet(
         ValueError: the image is too small for so many blocks.
     """
     if min(image_shape[:2]) < 2 ** len(filters):
-        raise ValueError(f"{image_shape[0]} pixels are too few for {len(filters)} halvings (filters)")
+        raise ValueError(
+            f"{image_shape[0]} pixels are too few for {len(filters)} halvings (filters)"
+        )
     model = keras.Sequential(name="convnet")
     model.add(keras.Input(image_shape, dtype="uint8", name="image"))
     model.add(normalization)

@@ -56,7 +56,9 @@ def residual(
 def _block(x: Any, width: int, strides: int, activation: str, name: str) -> Any:
     shortcut = x
     if strides > 1:
-        shortcut = layers.AveragePooling2D(strides, padding="same", name=f"{name}_shortcut_pooling")(x)
+        shortcut = layers.AveragePooling2D(
+            strides, padding="same", name=f"{name}_shortcut_pooling"
+        )(x)
     if x.shape[-1] != width:
         shortcut = _convolution(shortcut, width, 1, 1, f"{name}_shortcut")
     x = _convolution(x, width, 3, strides, f"{name}_1")

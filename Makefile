@@ -1,0 +1,46 @@
+# Everything a user needs: `make help`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+REQUIREMENTS ?= requirements.txt
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+INSTALLED := .venv/installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint ui lock clean
+
+help: ## Say what the targets do
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(INSTALLED) ## Create .venv and install the locked dependencies (REQUIREMENTS=requirements-gpu.txt for CUDA)
+
+# pip compiles bytecode as it installs; without, importing TensorFlow takes three times as long.
+$(INSTALLED): $(REQUIREMENTS) pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(REQUIREMENTS)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: setup ## Run the pipelines: every stage whose inputs changed
+	dvc repro
+
+test: setup ## Run the tests
+	python -m pytest
+
+lint: setup ## Check style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
+	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+lock: ## Resolve requirements*.txt anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra gpu pyproject.toml -o requirements-gpu.txt
+
+clean: ## Delete the outputs and the MLflow store; the DVC cache stays
+	rm -rf data/raw data/split data/normalized data/augmented models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp

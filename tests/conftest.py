@@ -1,0 +1,163 @@
+"""What tests share: a tiny dataset, a project around it, and stages run in this process."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+CLASSES = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+TINY_DATASET = """\
+name: tiny
+format: folders
+file: tiny.tar
+sources:
+  - kind: folder
+    path: {path}
+"""
+
+TINY_SECTION = """\
+  {name}:
+    download: {{groups: {{dataset: {dataset}}}}}
+    split: {{validation: 0.2, test: 0.2, seed: 7}}
+    normalize: {{image_size: 16, channels: 3}}
+    augment: {{groups: {{policy: flowers}}}}
+    train:
+      groups: {{model: convnet, optimizer: adam, schedule: constant}}
+      epochs: 2
+      batch_size: 8
+      model: {{filters: [8], convolutions: 1}}
+    evaluate: {{mistakes: 4}}
+    export: {{verify_images: 4}}
+"""
+
+
+def png(colour: tuple[int, int, int], seed: int, size: int = 20) -> bytes:
+    """A PNG of one colour with noise, different for each seed."""
+    noise = np.random.default_rng(seed).integers(-30, 30, (size, size, 3))
+    pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def write_photos(folder: Path, per_class: int = 15) -> Path:
+    """A folder with a sub-folder a class, PNGs inside."""
+    for label, (name, colour) in enumerate(CLASSES.items()):
+        (folder / name).mkdir(parents=True)
+        for number in range(per_class):
+            content = png(colour, seed=1000 * label + number)
+            (folder / name / f"{number:03d}.png").write_bytes(content)
+    return folder
+
+
+def write_project(folder: Path, pipelines: tuple[str, ...] = ("tiny",)) -> Path:
+    """A checkout without git: the code and configuration, and pipelines over a tiny dataset."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("conf", "src"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.egg-info"))
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    (folder / ".dvc" / "tmp").mkdir(parents=True)
+    shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
+    for name in ("config", ".gitignore"):
+        shutil.copy(ROOT / ".dvc" / name, folder / ".dvc")
+    shutil.copy(ROOT / ".gitignore", folder)
+    photos = write_photos(folder.parent / f"{folder.name}-photos")
+    (folder / "conf" / "dataset" / "tiny.yaml").write_text(TINY_DATASET.format(path=photos))
+    sections = "".join(TINY_SECTION.format(name=name, dataset="tiny") for name in pipelines)
+    (folder / "params.yaml").write_text(f"pipelines:\n{sections}")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh tiny project, and the working directory."""
+    folder = write_project(tmp_path / "project")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def stage(name: str, *overrides: str) -> None:
+    """Runs a stage in this process, as its command line would."""
+    from importlib import import_module
+
+    from stages.configuration import configured
+
+    # As in a new process: MLflow keeps the store's address, Keras counts its layers' names.
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+    arguments, sys.argv = sys.argv, [f"stages.{name}", *overrides]
+    try:
+        configured(getattr(import_module(f"stages.{name}"), name))()
+    finally:
+        sys.argv = arguments
+
+
+@pytest.fixture
+def run_stage(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a stage in the project; gives its exit status, standard error and standard output."""
+
+    def run(name: str, *overrides: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            stage(name, *overrides)
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.err, captured.out
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A tiny project whose seven stages have run; tests only read it."""
+    folder = write_project(tmp_path_factory.mktemp("finished") / "project")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for name in ("download", "split", "normalize", "augment", "train", "evaluate", "export"):
+            stage(name, "pipeline=tiny")
+    finally:
+        os.chdir(before)
+    yield folder
+
+
+def command(
+    *words: str, cwd: Path, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program of this virtual environment; its output, both streams in ``stdout``."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        words,
+        cwd=cwd,
+        env={**os.environ, "PATH": path, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert not check or result.returncode == 0, result.stdout
+    return result
+
+
+def commit_all(folder: Path) -> None:
+    """Makes the folder a git repository with one commit more."""
+    if not (folder / ".git").exists():
+        command("git", "init", "-q", cwd=folder)
+        command("git", "config", "user.name", "test", cwd=folder)
+        command("git", "config", "user.email", "test@example.com", cwd=folder)
+    command("git", "add", "-A", cwd=folder)
+    command("git", "commit", "-q", "--allow-empty", "-m", "test", cwd=folder)

@@ -1,0 +1,157 @@
+"""Bad configuration stops a stage before any work, in one line that says what to do."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+
+from conftest import ROOT
+from stages.configuration import with_groups
+from stages.schemas import SCHEMAS
+
+Run = Callable[..., tuple[int, str, str]]
+
+BAD = [
+    ("train", ["epoch=3"], "unknown key 'epoch': did you mean 'epochs'?"),
+    ("train", ["train.epochs=five"], "epochs: Value 'five' of type 'str' could not be converted"),
+    ("train", ["epochs=0"], "epochs is 0: must be at least 1"),
+    ("train", ["model=resdual"], "no model 'resdual': did you mean 'residual'?"),
+    ("train", ["optimizer.learning_rate=-1"], "optimizer.learning_rate is -1: must be above 0"),
+    ("train", ["optimizer.learning_rate=fast"], "must be of type float, like 0.001 in conf"),
+    ("train", ["+optimizer.lerning_rate=1"], "unknown key 'optimizer.lerning_rate': did you mean"),
+    ("train", ["model.filters=[8,0]"], "model.filters is 0: must be at least 1"),
+    ("train", ["model.dropout=1.0"], "model.dropout is 1.0: must be at least 0 and below 1"),
+    ("split", ["validaton=0.1"], "unknown key 'validaton': did you mean 'validation'?"),
+    ("split", ["duplicates=kep"], "must be one of keep | drop; did you mean 'keep'?"),
+    ("normalize", ["method=standardise"], "did you mean 'standardize'?"),
+    ("normalize", ["image_size=[16]"], "image_size"),
+    ("augment", ["policy=flower"], "no policy 'flower': did you mean 'flowers'?"),
+    ("augment", ["policy.rotation.factor=big"], "policy.rotation.factor is 'big': must be of type"),
+    ("augment", ["policy.rotation.factor=7"], "policy.rotation: "),
+    ("download", ["source=mirorr"], "did you mean 'mirror'?"),
+    ("export", ["tolerance=-1"], "tolerance is -1.0: must be at least 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "overrides", "expected"), BAD, ids=lambda value: str(value)[:40])
+def test_one_line_names_pipeline_key_and_remedy(
+    run_stage: Run, finished: Path, project: Path, name: str, overrides: list[str], expected: str
+) -> None:
+    for folder in ("data", "models"):
+        (project / folder).symlink_to(finished / folder)
+    status, error, _ = run_stage(name, "pipeline=tiny", *overrides)
+    assert status == 1
+    assert expected in error
+    assert error.startswith(f"{name}: pipelines.tiny.{name}: ")
+    assert error.count("\n") == 1
+
+
+def test_mistake_in_params_is_found_like_one_on_the_command_line(
+    run_stage: Run, project: Path
+) -> None:
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("epochs: 2", "epocs: 2"))
+    status, error, _ = run_stage("train", "pipeline=tiny")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "train: pipelines.tiny.train: unknown key 'epocs': did you mean 'epochs'?" in error
+    assert not (project / "models").exists()
+
+
+def test_unknown_key_of_a_group_in_params(run_stage: Run, project: Path) -> None:
+    params = project / "params.yaml"
+    params.write_text(
+        params.read_text().replace("model: {filters", "model: {fillters: [1], filters")
+    )
+    status, error, _ = run_stage("train", "pipeline=tiny")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "unknown key 'model.fillters': did you mean 'filters'?" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "say which pipeline: pipeline=tiny"),
+        (["pipeline=tinny"], "no pipeline 'tinny' in params.yaml: did you mean 'tiny'?"),
+    ],
+)
+def test_pipeline_is_named(run_stage: Run, arguments: list[str], expected: str) -> None:
+    status, error, _ = run_stage("split", *arguments)
+    assert (status, error.count("\n")) == (1, 1)
+    assert expected in error
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            "pipelines: {tiny: {trian: {}}}",
+            "pipelines.tiny.trian is no stage: did you mean 'train'?",
+        ),
+        ("pipelines: {tiny: {split: 3}}", "pipelines.tiny.split is '3': must be keys and values"),
+        ("pipelines: [", "params.yaml is not YAML"),
+        ("other: 1", "params.yaml has no pipelines"),
+    ],
+)
+def test_params_file_is_checked(run_stage: Run, project: Path, content: str, expected: str) -> None:
+    (project / "params.yaml").write_text(content)
+    status, error, _ = run_stage("split", "pipeline=tiny")
+    assert (status, error.count("\n")) == (1, 1)
+    assert expected in error
+
+
+def test_missing_output_names_the_target_that_makes_it(run_stage: Run, project: Path) -> None:
+    status, error, _ = run_stage("split", "pipeline=tiny")
+    assert status == 1
+    assert "data/raw/tiny/source.json is missing: make it with 'dvc repro download@tiny'" in error
+
+
+def test_order_is_defaults_then_params_then_command_line(project: Path) -> None:
+    def composed(*overrides: str) -> str:
+        words = [sys.executable, "-m", "stages.train", "pipeline=tiny", *overrides, "--cfg", "job"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    assert "\nlabel_smoothing: 0.0\n" in composed()
+    assert "\nepochs: 2\n" in composed()
+    assert "\nepochs: 1\n" in composed("train.epochs=1")
+    assert "_target_: classifier.models.convnet.convnet" in composed()
+    assert "_target_: classifier.models.residual.residual" in composed(
+        "model=residual", "model.filters=[8]"
+    )
+    assert sorted(path.name for path in project.iterdir()) == sorted(
+        [".dvc", ".gitignore", "conf", "dvc.yaml", "params.yaml", "src"]
+    )
+
+
+def test_group_on_the_command_line_replaces_the_one_in_params() -> None:
+    groups = {"model": "convnet", "optimizer": "adam"}
+    assert with_groups(["model=residual", "train.epochs=1"], "train", groups) == [
+        "optimizer=adam",
+        "model=residual",
+        "epochs=1",
+    ]
+
+
+GROUPS = {
+    "dataset": "download",
+    "policy": "augment",
+    "model": "train",
+    "optimizer": "train",
+    "schedule": "train",
+}
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "conf").glob("*/*.yaml")), ids=lambda file: file.stem
+)
+def test_every_choice_of_every_group_composes(file: Path) -> None:
+    group, name = file.parent.name, GROUPS[file.parent.name]
+    store = ConfigStore.instance()
+    store.store(name=f"{name}_schema", node=SCHEMAS[name])
+    store.store(name="params", node={}, package="_global_")
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose(name, overrides=[f"{group}={file.stem}", "pipeline=any"])
+    assert group in config

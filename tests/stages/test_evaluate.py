@@ -1,0 +1,40 @@
+"""evaluate: metrics, tables, pictures and the report, and the same in the model's run."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+
+def test_metrics_agree_with_the_predictions(finished: Path) -> None:
+    folder = finished / "reports" / "tiny"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    predictions = pd.read_csv(folder / "predictions.csv")
+    assert metrics["images"] == len(predictions) == 9
+    assert metrics["accuracy"] == pytest.approx(predictions["correct"].mean())
+    assert metrics["source"] == "folder"
+    assert (predictions["predicted"] == predictions["class"]).tolist() == predictions[
+        "correct"
+    ].tolist()
+    confusion = pd.read_csv(folder / "confusion.csv", index_col="class")
+    assert confusion.to_numpy().sum() == 9
+
+
+def test_report_stands_alone(finished: Path) -> None:
+    report = (finished / "reports" / "tiny" / "report.html").read_text("utf-8")
+    assert 'src="data:image/png;base64,' in report
+    assert "http" not in report.replace("http-equiv", "")
+    assert "from folder (" in report
+    assert "drawings" not in report
+
+
+def test_same_run_as_training(finished: Path) -> None:
+    client = MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    metrics = json.loads((finished / "reports" / "tiny" / "metrics.json").read_text())
+    assert run.data.metrics["test.accuracy"] == pytest.approx(metrics["accuracy"])
+    assert "val_accuracy" in run.data.metrics
+    names = [Path(file.path).name for file in client.list_artifacts(run.info.run_id, "evaluation")]
+    assert {"confusion.png", "mistakes.png", "report.html", "metrics.json"} <= set(names)

@@ -1,0 +1,67 @@
+"""export: the SavedModel answers as the Keras model does, from the folder and from MLflow."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import tensorflow as tf
+from mlflow.tracking import MlflowClient
+
+from classifier.saving import load_model
+from conftest import command
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_saved_model_takes_raw_images(finished: Path) -> None:
+    folder = finished / "exports" / "tiny"
+    assert {path.name for path in folder.iterdir()} == {"saved_model.pb", "variables", "assets"}
+    assert (folder / "assets" / "classes.txt").read_text() == "blue\ngreen\nred\n"
+    images = np.load(finished / "data" / "normalized" / "tiny" / "test.npy")
+    expected = load_model(finished / "models" / "tiny" / "model.keras").predict(images, verbose=0)
+    answer = tf.saved_model.load(folder).signatures["serving_default"](images=tf.constant(images))
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
+    names = np.array(["blue", "green", "red"])[expected.argmax(axis=1)]
+    assert [name.decode() for name in answer["class_names"].numpy()] == names.tolist()
+
+
+def test_registered_version_gives_the_same(finished: Path) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{finished / 'mlflow.db'}")
+    client = MlflowClient()
+    version = client.get_model_version_by_alias("tiny", "candidate")
+    assert version.tags["data.source"] == "folder"
+    model = mlflow.pyfunc.load_model("models:/tiny@candidate")
+    assert model.metadata.signature.inputs.inputs[0].type == np.uint8
+    images = np.load(finished / "data" / "normalized" / "tiny" / "test.npy")
+    expected = load_model(finished / "models" / "tiny" / "model.keras").predict(images, verbose=0)
+    np.testing.assert_allclose(model.predict(images), expected, atol=1e-6)
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert version.run_id == run.info.run_id
+
+
+def test_same_model_same_bytes_in_two_processes(finished: Path, project: Path) -> None:
+    for name in ("data", "models"):
+        shutil.copytree(finished / name, project / name)
+    contents = []
+    for _ in range(2):
+        command(sys.executable, "-m", "stages.export", "pipeline=tiny", cwd=project)
+        files = [path for path in sorted(Path("exports/tiny").rglob("*")) if path.is_file()]
+        contents.append({str(path): path.read_bytes() for path in files})
+    assert len(contents[0]) == 4
+    assert contents[0] == contents[1]
+
+
+def test_a_store_that_never_saw_the_training_gets_a_run(
+    run_stage: Run, finished: Path, project: Path
+) -> None:
+    for name in ("data", "models"):
+        shutil.copytree(finished / name, project / name)
+    assert run_stage("evaluate", "pipeline=tiny")[0] == 0
+    assert run_stage("export", "pipeline=tiny")[0] == 0
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert "test.accuracy" in run.data.metrics
+    assert client.get_model_version_by_alias("tiny", "candidate").run_id == run.info.run_id

@@ -1,0 +1,27 @@
+"""split: the table that later stages read."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from classifier.data.manifest import read_manifest
+from conftest import stage
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_table_has_a_row_an_image(finished: Path) -> None:
+    table = read_manifest(finished / "data" / "split" / "tiny.csv")
+    assert list(table.columns) == ["id", "class", "label", "sha256", "split"]
+    assert table["split"].value_counts().to_dict() == {"train": 27, "validation": 9, "test": 9}
+    assert set(table["class"][table["label"] == 0]) == {"blue"}
+
+
+def test_a_class_with_too_few_images_is_named(run_stage: Run, project: Path) -> None:
+    photos = project.parent / "project-photos" / "red"
+    for path in sorted(photos.iterdir())[2:]:
+        path.unlink()
+    stage("download", "pipeline=tiny")
+    status, error, _ = run_stage("split", "pipeline=tiny")
+    assert status == 1
+    assert "class 'red' has too few images to split: 2, and none of them falls in" in error
+    assert not Path("data/split/tiny.csv").exists()
