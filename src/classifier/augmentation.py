@@ -36,6 +36,8 @@ def to_config(layers: Sequence[keras.layers.Layer]) -> list[dict[str, Any]]:
 
 def from_config(config: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
     """The layers that :func:`to_config` wrote."""
+    import classifier.random_resized_crop  # noqa: F401  registers its layer
+
     return [keras.layers.deserialize(layer) for layer in config]
 
 
