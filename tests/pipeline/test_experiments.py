@@ -1,0 +1,65 @@
+"""DVC experiments: every run is in the one MLflow store of the main checkout."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import command, commit_all, write_project
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_project(tmp_path_factory.mktemp("experiments") / "project")
+    commit_all(folder)
+    command("dvc", "repro", cwd=folder)
+    commit_all(folder)
+    return folder
+
+
+def runs(folder: Path) -> list[Run]:
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    return client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+
+
+def shown(folder: Path) -> dict[str, float]:
+    """Each experiment's name and test accuracy in ``dvc exp show``."""
+    content = json.loads(command("dvc", "exp", "show", "--json", cwd=folder).stdout)
+    found = {}
+    for baseline in content:
+        for experiment in baseline.get("experiments") or []:
+            revision = experiment["revs"][0]
+            metrics = revision["data"]["metrics"]["reports/tiny/metrics.json"]["data"]
+            found[revision["name"]] = metrics["accuracy"]
+    return found
+
+
+def test_swapping_a_group_is_one_option(repository: Path) -> None:
+    before = len(runs(repository))
+    swap = "pipelines.tiny.train.groups.optimizer=sgd"
+    command("dvc", "exp", "run", "--name", "swapped", "-S", swap, cwd=repository)
+    new = runs(repository)
+    assert len(new) == before + 1
+    assert new[0].info.run_name == "swapped"
+    assert new[0].data.params["train.optimizer._target_"] == "keras.optimizers.SGD"
+    assert "swapped" in shown(repository)
+
+
+def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(repository: Path) -> None:
+    before = len(runs(repository))
+    # The code of the commit that is queued runs, not the one that lies here when it runs.
+    script = repository / "src" / "stages" / "evaluate.py"
+    original = script.read_text()
+    script.write_text(original.replace('{"source": source["source"],', '{"marked": 1, "source": source["source"],'))
+    assert script.read_text() != original
+    sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01"
+    command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", cwd=repository)
+    script.write_text(original)
+    command("dvc", "exp", "run", "--run-all", cwd=repository)
+    new = runs(repository)[: len(runs(repository)) - before]
+    rates = sorted(run.data.params["train.optimizer.learning_rate"] for run in new)
+    assert rates == ["0.01", "0.1"]
+    assert all(run.data.metrics["test.marked"] == 1 for run in new)
+    assert all(run.info.artifact_uri.startswith(repository.as_uri()) for run in new)
+    assert {run.info.run_name for run in new} <= set(shown(repository))

@@ -1,0 +1,76 @@
+"""A user's own images are one YAML file and one section of params.yaml, and no code."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from conftest import command, commit_all, write_project
+from PIL import Image, ImageDraw
+
+DATASET = """\
+name: garments
+format: folders
+file: garments.tar.gz
+classes: [bag, boot, shirt]
+sources:
+  - {{kind: folder, path: {path}}}
+"""
+
+SECTION = """\
+  garments:
+    download: {groups: {dataset: garments}}
+    split: {validation: 0.2, test: 0.2}
+    normalize: {image_size: 28, channels: 1, method: rescale}
+    augment: {groups: {policy: digits}}
+    train:
+      groups: {model: convnet, optimizer: adam, schedule: constant}
+      epochs: 6
+      batch_size: 16
+      model: {filters: [8, 16], convolutions: 1}
+      optimizer: {learning_rate: 0.02, ema_momentum: 0.5}
+    evaluate: {}
+    export: {}
+"""
+
+SHAPES = {
+    "bag": [(4, 12, 24, 24)],
+    "boot": [(6, 4, 12, 24), (6, 18, 24, 24)],
+    "shirt": [(9, 4, 19, 26), (2, 4, 26, 10)],
+}
+
+
+def garment(name: str, seed: int) -> bytes:
+    """A grey 28 x 28 PNG like Fashion-MNIST's, at a chance place and shade."""
+    chance = np.random.default_rng(seed)
+    picture = Image.new("L", (28, 28))
+    x, y = chance.integers(-2, 3, 2)
+    for left, top, right, bottom in SHAPES[name]:
+        box = (left + x, top + y, right + x, bottom + y)
+        ImageDraw.Draw(picture).rectangle(box, fill=int(chance.integers(120, 255)))
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getvalue()
+
+
+def test_archive_of_pngs_becomes_a_classifier(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "project", pipelines=())
+    archive = tmp_path / "garments.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for label, name in enumerate(SHAPES):
+            for number in range(60):
+                content = garment(name, seed=1000 * label + number)
+                entry = tarfile.TarInfo(f"fashion/{name}/{number}.png")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    (project / "conf" / "dataset" / "garments.yaml").write_text(DATASET.format(path=archive))
+    (project / "params.yaml").write_text(f"pipelines:\n{SECTION}")
+    commit_all(project)
+    command("dvc", "repro", cwd=project)
+    metrics = json.loads((project / "reports" / "garments" / "metrics.json").read_text())
+    assert metrics["images"] == 36
+    assert metrics["accuracy"] >= 0.8
+    assert (project / "exports" / "garments" / "saved_model.pb").exists()
+    shown = command("dvc", "metrics", "show", cwd=project).stdout
+    assert "reports/garments/metrics.json" in shown
