@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from conftest import ROOT
 
 STAGES = ["download", "split", "normalize", "augment", "train", "evaluate", "export"]

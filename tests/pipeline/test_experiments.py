@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import command, commit_all, write_project
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+
+from conftest import command, commit_all, write_project
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,11 @@ def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(reposit
     # The code of the commit that is queued runs, not the one that lies here when it runs.
     script = repository / "src" / "stages" / "evaluate.py"
     original = script.read_text()
-    script.write_text(original.replace('{"source": source["source"],', '{"marked": 1, "source": source["source"],'))
+    script.write_text(
+        original.replace(
+            '{"source": source["source"],', '{"marked": 1, "source": source["source"],'
+        )
+    )
     assert script.read_text() != original
     sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01"
     command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", cwd=repository)

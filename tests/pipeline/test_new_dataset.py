@@ -6,8 +6,9 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-from conftest import command, commit_all, write_project
 from PIL import Image, ImageDraw
+
+from conftest import command, commit_all, write_project
 
 DATASET = """\
 name: garments

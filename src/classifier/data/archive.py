@@ -7,6 +7,7 @@ more bytes or files than allowed is refused.
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -34,9 +35,19 @@ def read_images(path: Path, *, max_bytes: int, max_files: int) -> Iterator[Membe
     Raises:
         ArchiveError: see there; the message names the archive and the member.
     """
+    try:
+        yield from _read_images(path, max_bytes, max_files)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ArchiveError(f"{path.name}: cannot be read as an archive ({error})") from None
+
+
+def _read_images(path: Path, max_bytes: int, max_files: int) -> Iterator[Member]:
     files = 0
     total = 0
-    for name, size, content in _members(path):
+    members = _zip_members if zipfile.is_zipfile(path) else _tar_members
+    for name, size, content in members(path):
         pure = PurePosixPath(name)
         if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name or ":" in name:
             raise ArchiveError(f"{path.name}: unsafe name {name!r}")
@@ -74,18 +85,6 @@ def pack_folder(folder: Path, destination: Path) -> None:
             entry.size = path.stat().st_size
             with path.open("rb") as file:
                 archive.addfile(entry, file)
-
-
-def _members(path: Path) -> Iterator[tuple[str, int, "Reader"]]:
-    try:
-        if zipfile.is_zipfile(path):
-            yield from _zip_members(path)
-        else:
-            yield from _tar_members(path)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise ArchiveError(f"{path.name}: cannot be read as an archive ({error})") from None
 
 
 class Reader:

@@ -1,0 +1,60 @@
+"""Batches are a function of seed, epoch and step, on any number of threads."""
+
+import keras
+import numpy as np
+import pytest
+
+from classifier.data.feed import evaluation_batches, training_batches
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), dtype=np.uint8)
+IMAGES[:, 0, 0, 0] = np.arange(23)  # an image's number, where it is not augmented
+LABELS = np.arange(23) % 3
+POLICY = [keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)]
+
+
+def batches(seed: int = 1, layers: list | None = None, workers: int = 2) -> list:
+    dataset, steps = training_batches(
+        IMAGES,
+        LABELS,
+        classes=3,
+        batch_size=5,
+        epochs=3,
+        seed=seed,
+        layers=layers or [],
+        workers=workers,
+    )
+    found = [(images.numpy(), targets.numpy()) for images, targets in dataset]
+    assert (steps, len(found)) == (4, 12)
+    return found
+
+
+def test_an_epoch_has_each_image_once_in_a_new_order() -> None:
+    found = batches()
+    epochs = [
+        np.concatenate([images[:, 0, 0, 0] for images, _ in found[4 * e : 4 * e + 4]])
+        for e in range(3)
+    ]
+    assert all(len(set(epoch.tolist())) == 20 for epoch in epochs)
+    assert epochs[0].tolist() != epochs[1].tolist()
+    for images, targets in found:
+        assert (images.dtype, targets.dtype) == (np.uint8, np.float32)
+        assert (targets.argmax(axis=1) == LABELS[images[:, 0, 0, 0]]).all()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_threads_change_nothing(workers: int) -> None:
+    for (images, _), (others, _) in zip(
+        batches(layers=POLICY), batches(layers=POLICY, workers=workers), strict=True
+    ):
+        np.testing.assert_array_equal(images, others)
+
+
+def test_the_seed_decides_order_and_augmentation() -> None:
+    first, again, other = (batches(seed, POLICY)[0][0] for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_evaluation_keeps_the_order_and_every_image() -> None:
+    dataset = evaluation_batches(IMAGES, LABELS, classes=3, batch_size=10)
+    assert np.concatenate([images.numpy() for images, _ in dataset]).tolist() == IMAGES.tolist()

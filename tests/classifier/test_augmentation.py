@@ -1,0 +1,58 @@
+"""Policies are functions of a seed, and survive their JSON."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from classifier.augmentation import augment_array, from_config, to_config
+from classifier.random_resized_crop import RandomResizedCrop
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+
+
+def policy() -> list[keras.layers.Layer]:
+    return [
+        keras.layers.RandomFlip("horizontal", name="flip"),
+        RandomResizedCrop(scale=(0.3, 0.9), name="crop"),
+        keras.layers.RandomContrast(0.3, name="contrast"),
+        keras.layers.RandAugment(num_ops=1, name="rand"),
+    ]
+
+
+def test_same_seed_same_images_from_other_layer_objects() -> None:
+    first = augment_array(IMAGES, policy(), (1, 2))
+    again = augment_array(IMAGES, from_config(json.loads(json.dumps(to_config(policy())))), (1, 2))
+    other = augment_array(IMAGES, policy(), (1, 3))
+    assert (first.shape, first.dtype) == (IMAGES.shape, np.uint8)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_each_image_of_a_batch_has_its_own_draw() -> None:
+    same = np.repeat(IMAGES[:1], 8, axis=0)
+    found = augment_array(same, [RandomResizedCrop(scale=(0.3, 0.9))], (1, 2))
+    assert len({image.tobytes() for image in found}) == 8
+
+
+def test_no_layers_change_nothing() -> None:
+    np.testing.assert_array_equal(augment_array(IMAGES, [], (1, 2)), IMAGES)
+
+
+def test_a_crop_of_everything_is_the_picture_or_its_mirror() -> None:
+    layer = RandomResizedCrop(scale=(1, 1), ratio=1)
+    found = augment_array(np.repeat(IMAGES, 4, axis=0), [layer], (1, 2))
+    mirrored = 0
+    for image, original in zip(found, np.repeat(IMAGES, 4, axis=0), strict=True):
+        if (image == original).all():
+            continue
+        assert (image == original[:, ::-1]).all()
+        mirrored += 1
+    assert 4 <= mirrored <= 20
+
+
+@pytest.mark.parametrize("bad", [{"scale": (0, 1)}, {"scale": (0.8, 0.5)}, {"ratio": 0.5}])
+def test_bad_crops_are_refused(bad: dict) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        RandomResizedCrop(**bad)
