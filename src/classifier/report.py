@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
@@ -13,6 +14,7 @@ def render_report(
     title: str,
     source: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    by_class: pd.DataFrame,
     counts: Mapping[str, int],
     pictures: Sequence[tuple[str, Path]],
 ) -> str:
@@ -21,6 +23,7 @@ def render_report(
     Args:
         source: of ``source.json``; drawn images are announced in a banner.
         metrics: of :func:`classifier.evaluation.compute_metrics`.
+        by_class: of :func:`classifier.evaluation.class_table`.
         counts: images by split.
         pictures: caption and PNG file of each picture, in order.
     """
@@ -36,5 +39,10 @@ def render_report(
         (caption, base64.b64encode(path.read_bytes()).decode("ascii")) for caption, path in pictures
     ]
     return environment.get_template("report.html.jinja").render(
-        title=title, source=source, metrics=metrics, counts=counts, pictures=embedded
+        title=title,
+        source=source,
+        metrics=metrics,
+        by_class=by_class.to_dict("records"),
+        counts=counts,
+        pictures=embedded,
     )

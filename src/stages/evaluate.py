@@ -36,16 +36,18 @@ def evaluate(config: Evaluate) -> None:
 
     probabilities = model.predict(np.asarray(images), batch_size=config.batch_size, verbose=0)
     metrics = {"source": source["source"], "drawn": source["drawn"]}
-    metrics |= evaluation.compute_metrics(labels, probabilities, classes)
+    metrics |= evaluation.compute_metrics(labels, probabilities)
     predictions = evaluation.predictions_table(
         index["id"][index["split"] == "test"], labels, probabilities, classes
     )
     confusion = evaluation.confusion_table(labels, probabilities, classes)
+    by_class = evaluation.class_table(labels, probabilities, classes)
     mistakes = evaluation.worst_mistakes(predictions, config.mistakes)
 
     with atomic_folder(output("evaluate", name)) as folder:
         write_json(folder / "metrics.json", metrics)
         predictions.to_csv(folder / "predictions.csv", index=False, lineterminator="\n")
+        by_class.to_csv(folder / "classes.csv", index=False, lineterminator="\n")
         confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
         draw_history(history, folder / "history.png", title=f"{name}: training")
         draw_confusion(confusion, folder / "confusion.png", title=f"{name}: test split")
@@ -62,6 +64,7 @@ def evaluate(config: Evaluate) -> None:
             title=f"{name}: image classifier",
             source=source,
             metrics=metrics,
+            by_class=by_class,
             counts={str(key): int(count) for key, count in index["split"].value_counts().items()},
             pictures=[(text, folder / f"{file}.png") for text, file in pictures.items()],
         )
