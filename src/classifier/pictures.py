@@ -22,11 +22,12 @@ def write_grid(
     """Writes uint8 (N, H, W, 1 or 3) images as a grid, row by row.
 
     Args:
-        captions: a line under each image.
+        captions: a line or more under each image.
         tile: pixels, width and height of one image in the grid; enlarged pixels stay sharp.
     """
     font = ImageFont.load_default(size=12)
-    gap, top, below = 4, 26 if title else 4, 18 if captions else 0
+    lines = max((caption.count("\n") + 1 for caption in captions or []), default=0)
+    gap, top, below = 4, 26 if title else 4, 15 * lines
     rows = max(1, -(-len(images) // columns))
     size = (columns * (tile + gap) + gap, top + rows * (tile + below + gap))
     grid = Image.new("RGB", size, BACKGROUND)
@@ -39,7 +40,7 @@ def write_grid(
         kind = Image.Resampling.NEAREST if enlarge else Image.Resampling.LANCZOS
         grid.paste(_picture(pixels).resize((tile, tile), kind), (x, y))
         if captions:
-            draw.text((x + 1, y + tile + 1), captions[number], fill=INK, font=font)
+            draw.text((x + 1, y + tile), captions[number], fill=INK, font=font, spacing=2)
     grid.save(path, "PNG")
 
 

@@ -51,13 +51,13 @@ def evaluate(config: Evaluate) -> None:
         confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
         draw_history(history, folder / "history.png", title=f"{name}: training")
         draw_confusion(confusion, folder / "confusion.png", title=f"{name}: test split")
-        captions = [f"{row['class']}→{row['predicted']}" for _, row in mistakes.iterrows()]
+        captions = [f"{row['class']}\nas {row['predicted']}" for _, row in mistakes.iterrows()]
         write_grid(
             folder / "mistakes.png",
             images[mistakes.index.to_numpy(dtype=int)],
             columns=8,
             captions=captions,
-            title=f"{name}: worst mistakes, true → predicted",
+            title=f"{name}: worst mistakes, what they are and what they were taken for",
         )
         pictures = {"Training": "history", "Confusion": "confusion", "Worst mistakes": "mistakes"}
         report = render_report(

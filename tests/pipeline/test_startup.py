@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW = ["tensorflow", "keras", "mlflow", "matplotlib", "sklearn", "requests"]
+SLOW = ["tensorflow", "keras", "mlflow", "matplotlib", "sklearn"]
 LOADED = """
 import json, sys
 from conftest import stage
