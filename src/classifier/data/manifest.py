@@ -7,19 +7,22 @@ Columns: id (str, unique), class (str), label (int, the class's place among the 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from classifier.atomic import atomic_path
-from classifier.data.raw import RawImage
 from classifier.errors import InputError
+
+if TYPE_CHECKING:
+    from classifier.data.raw import RawImage
 
 SPLITS = ("train", "validation", "test")
 DROPPED = "dropped"
 
 
-def list_images(images: Iterable[RawImage], classes: list[str]) -> pd.DataFrame:
+def list_images(images: "Iterable[RawImage]", classes: list[str]) -> pd.DataFrame:
     """The manifest without its split column, with ``official`` (train, test or None) instead.
 
     Raises:
@@ -41,7 +44,7 @@ def list_images(images: Iterable[RawImage], classes: list[str]) -> pd.DataFrame:
     return table
 
 
-def _sha256(image: RawImage) -> str:
+def _sha256(image: "RawImage") -> str:
     content = image.content
     return hashlib.sha256(content if isinstance(content, bytes) else content.tobytes()).hexdigest()
 
