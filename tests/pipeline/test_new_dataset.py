@@ -27,10 +27,10 @@ SECTION = """\
     augment: {groups: {policy: digits}}
     train:
       groups: {model: convnet, optimizer: adam, schedule: constant}
-      epochs: 6
+      epochs: 60
       batch_size: 16
       model: {filters: [8, 16], convolutions: 1}
-      optimizer: {learning_rate: 0.02, ema_momentum: 0.5}
+      optimizer: {learning_rate: 0.01, ema_momentum: 0.9}
     evaluate: {}
     export: {}
 """
