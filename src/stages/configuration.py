@@ -25,6 +25,15 @@ from classifier.errors import InputError, nearest
 from stages.schemas import LIMITS, SCHEMAS
 
 Config = TypeVar("Config")
+# Hydra leaves nothing in the checkout: no outputs/, no log file.
+QUIET = {
+    "hydra/job_logging": "stdout",
+    "hydra.output_subdir": "null",
+    "hydra.run.dir": ".",
+    "hydra.sweep.dir": ".dvc/tmp/multirun",
+    "hydra.sweep.subdir": ".",
+    "hydra.job.chdir": "false",
+}
 QUESTIONS = {"--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
 
 
@@ -131,13 +140,16 @@ def pipeline_section(pipeline: str | None, stage: str) -> dict[str, Any]:
 def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> list[str]:
     """The command line's arguments for Hydra.
 
-    Each of the section's ``groups`` becomes ``group=choice``, unless the command line itself
-    chooses; the stage's own name in front of a key (``train.epochs=1``) is taken off.
+    QUIET, and each of the section's ``groups`` as ``group=choice``, come in front, unless the
+    command line itself chooses. Keys may be written as in params.yaml: the stage's own name
+    (``train.epochs=1``) and ``groups`` (``train.groups.model=residual``) are taken off.
     """
-    arguments = [argument.removeprefix(f"{stage}.") for argument in arguments]
+    arguments = [
+        argument.removeprefix(f"{stage}.").removeprefix("groups.") for argument in arguments
+    ]
     named = {argument.partition("=")[0] for argument in arguments}
-    chosen = [f"{group}={choice}" for group, choice in groups.items() if group not in named]
-    return chosen + arguments
+    first = {key: value for key, value in (QUIET | groups).items() if key not in named}
+    return [f"{key}={value}" for key, value in first.items()] + arguments
 
 
 def check_groups(config: DictConfig, choices: DictConfig) -> None:
@@ -197,7 +209,8 @@ def check_limits(config: DictConfig) -> None:
         except TypeError:
             allowed = False
         if not allowed:
-            hint = f"; {nearest(value, limit.choices)}" if isinstance(value, str) else ""
+            text = isinstance(value, str) and limit.choices
+            hint = f"; {nearest(value, limit.choices)}" if text else ""
             raise InputError(f"{key} is {value!r}: must be {limit.description}{hint}")
 
 
@@ -240,7 +253,9 @@ def explain(error: Exception, schema: type) -> str:
     key = getattr(cause, "full_key", None)
     if isinstance(cause, (ConfigKeyError, AttributeError)) and key:
         parent, _, word = str(key).rpartition(".")
-        siblings = _keys(schema, parent)
+        around = getattr(cause, "parent_node", None)
+        found = around if isinstance(around, DictConfig) else _keys(schema, parent)
+        siblings = [str(name) for name in found]
         return f"unknown key '{key}'" + (
             f": {nearest(word, siblings)}" if siblings else f" ({first})"
         )

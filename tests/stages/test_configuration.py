@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
 from conftest import ROOT
-from stages.configuration import with_groups
+from stages.configuration import QUIET, with_groups
 from stages.schemas import SCHEMAS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -23,6 +23,9 @@ BAD = [
     ("train", ["optimizer.learning_rate=-1"], "optimizer.learning_rate is -1: must be above 0"),
     ("train", ["optimizer.learning_rate=fast"], "must be of type float, like 0.001 in conf"),
     ("train", ["+optimizer.lerning_rate=1"], "unknown key 'optimizer.lerning_rate': did you mean"),
+    ("train", ["optimizer.lerning_rate=1"], "'optimizer.lerning_rate': did you mean 'learning_r"),
+    ("train", ["train.groups.model=residal"], "no model 'residal': did you mean 'residual'?"),
+    ("train", ["model.filters=[8,a]"], "model.filters is 'a': must be at least 1"),
     ("train", ["model.filters=[8,0]"], "model.filters is 0: must be at least 1"),
     ("train", ["model.dropout=1.0"], "model.dropout is 1.0: must be at least 0 and below 1"),
     ("split", ["validaton=0.1"], "unknown key 'validaton': did you mean 'validation'?"),
@@ -128,7 +131,8 @@ def test_order_is_defaults_then_params_then_command_line(project: Path) -> None:
 
 def test_group_on_the_command_line_replaces_the_one_in_params() -> None:
     groups = {"model": "convnet", "optimizer": "adam"}
-    assert with_groups(["model=residual", "train.epochs=1"], "train", groups) == [
+    arguments = with_groups(["train.groups.model=residual", "train.epochs=1"], "train", groups)
+    assert arguments[len(QUIET) :] == [
         "optimizer=adam",
         "model=residual",
         "epochs=1",
