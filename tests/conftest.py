@@ -1,6 +1,7 @@
 """What tests share: a tiny dataset, a project around it, and stages run in this process."""
 
 import io
+import logging.config
 import os
 import shutil
 import subprocess
@@ -83,7 +84,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh tiny project, and the working directory."""
     folder = write_project(tmp_path / "project")
     monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow's own, of an earlier test
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logging_set_up_once() -> None:
+    """Hydra sets logging up anew, which closes absl's handler and the stream that it writes to.
+
+    So it is done before a test, or its ``capsys``, puts another stream in that one's place.
+    """
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
 
 
 def stage(name: str, *overrides: str) -> None:
@@ -140,11 +151,12 @@ def command(
     *words: str, cwd: Path, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program of this virtual environment; its output, both streams in ``stdout``."""
+    inherited = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
         words,
         cwd=cwd,
-        env={**os.environ, "PATH": path, **environment},
+        env={**inherited, "PATH": path, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -6,6 +6,7 @@ environment's MLFLOW_TRACKING_URI names a server instead.
 """
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,8 +87,22 @@ def run_of_model(
 
 
 def log_epoch(epoch: int, logs: Mapping[str, float]) -> None:
-    """Logs one epoch's metrics at their step."""
-    mlflow.log_metrics({key: float(value) for key, value in logs.items()}, step=epoch)
+    """Logs one epoch's metrics at their step; a Ctrl-C meanwhile takes effect afterwards."""
+    with _uninterrupted():
+        mlflow.log_metrics({key: float(value) for key, value in logs.items()}, step=epoch)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    # A KeyboardInterrupt inside SQLAlchemy leaves the database locked, and the run unfinished.
+    interrupts: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        if interrupts:
+            signal.raise_signal(signal.SIGINT)
 
 
 def log_metrics(metrics: Mapping[str, Any], prefix: str = "") -> None:

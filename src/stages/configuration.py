@@ -76,6 +76,8 @@ def configured(stage: Callable[[Config], None]) -> Callable[[], None]:
             _stop(name, pipeline, str(error))
         except (HydraException, OmegaConfBaseException) as error:
             _stop(name, pipeline, explain(error, schema))
+        except KeyboardInterrupt:
+            _stop(name, pipeline, "interrupted: its output stays as it was", status=130)
 
     return main
 
@@ -268,7 +270,7 @@ def _keys(schema: type, parent: str) -> list[str]:
     return [str(key) for key in found] if OmegaConf.is_dict(found) else []
 
 
-def _stop(stage: str, pipeline: str | None, message: str) -> None:
+def _stop(stage: str, pipeline: str | None, message: str, status: int = 1) -> None:
     place = f"{stage}: pipelines.{pipeline}.{stage}" if pipeline else stage
     print(f"{place}: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(status)
