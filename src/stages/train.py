@@ -1,12 +1,16 @@
 """train: a Keras model from the chosen groups, its history, and its MLflow run."""
 
 import json
+import logging
+import time
 from dataclasses import asdict
 
 from stages import provenance
 from stages.configuration import build, configured, pipelines
 from stages.layout import main_checkout, needed, output
 from stages.schemas import Train
+
+log = logging.getLogger(__name__)
 
 
 def train(config: Train) -> None:
@@ -56,6 +60,7 @@ def train(config: Train) -> None:
         tracking.log_params(pipelines()[config.pipeline] | {"train": asdict(config)})
         tracking.log_dataset(images, labels, name=config.pipeline, source=tags["data.location"])
         tracking.log_text(summary(model), "summary.txt")
+        begun = time.perf_counter()
         history = fit(
             model,
             optimizer,
@@ -71,10 +76,14 @@ def train(config: Train) -> None:
             steps_per_execution=config.steps_per_execution,
             on_epoch=tracking.log_epoch,
         )
+        seconds = time.perf_counter() - begun
+        tracking.log_metrics({"training_seconds": seconds})
         history.to_csv(folder / "history.csv", index=False, lineterminator="\n")
         best = save_forms(model, folder / "best.keras", folder)
         tracking.set_tags({tracking.FINGERPRINT: fingerprint(best)})
         tracking.log_file(folder / "history.csv")
+    top = history["val_accuracy"].max()
+    log.info("%d epochs in %.0f s, val_accuracy up to %.4f", len(history), seconds, top)
 
 
 if __name__ == "__main__":
