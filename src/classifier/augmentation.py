@@ -36,7 +36,9 @@ def to_config(layers: Sequence[keras.layers.Layer]) -> list[dict[str, Any]]:
 
 def from_config(config: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
     """The layers that :func:`to_config` wrote."""
-    import classifier.random_resized_crop  # noqa: F401  registers its layer
+    # They register their layers.
+    import classifier.random_affine
+    import classifier.random_resized_crop  # noqa: F401
 
     return [keras.layers.deserialize(layer) for layer in config]
 
@@ -53,15 +55,25 @@ def augment(images: Any, layers: Sequence[keras.layers.Layer], seed: Seed) -> An
     """
     if not layers:
         return images
-    seeds = StatelessSeeds(tf.cast(seed, tf.int32))
+    seed_layers(layers, seed)
     shape = images.shape
     images = tf.cast(images, tf.float32)
+    for layer in layers:
+        images = layer(images, training=True)
+    return to_pixels(tf.ensure_shape(images, shape))
+
+
+def seed_layers(layers: Sequence[keras.layers.Layer], seed: Seed) -> None:
+    """Lets the layers' next call draw from seeds that are functions of ``seed``, int32 (2,)."""
+    seeds = StatelessSeeds(tf.cast(seed, tf.int32))
     for layer in layers:
         for part in layer._flatten_layers():
             if hasattr(part, "_get_seed_generator"):
                 part._get_seed_generator = lambda backend=None: seeds
-        images = layer(images, training=True)
-    images = tf.ensure_shape(images, shape)
+
+
+def to_pixels(images: Any) -> Any:
+    """Floats as uint8, rounded and clipped to 0..255."""
     return tf.cast(tf.clip_by_value(tf.round(images), 0, 255), tf.uint8)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from classifier.augmentation import augment_array, from_config, to_config
+from classifier.random_affine import RandomAffine
 from classifier.random_resized_crop import RandomResizedCrop
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
@@ -16,6 +17,7 @@ def policy() -> list[keras.layers.Layer]:
     return [
         keras.layers.RandomFlip("horizontal", name="flip"),
         RandomResizedCrop(scale=(0.3, 0.9), name="crop"),
+        RandomAffine(0.1, 0.1, 0.1, 0.1, name="affine"),
         keras.layers.RandomContrast(0.3, name="contrast"),
         keras.layers.RandAugment(num_ops=1, name="rand"),
     ]
@@ -56,3 +58,36 @@ def test_a_crop_of_everything_is_the_picture_or_its_mirror() -> None:
 def test_bad_crops_are_refused(bad: dict) -> None:
     with pytest.raises(ValueError, match="must be"):
         RandomResizedCrop(**bad)
+
+
+def test_an_affine_map_of_nothing_is_the_picture() -> None:
+    np.testing.assert_array_equal(augment_array(IMAGES, [RandomAffine()], (1, 2)), IMAGES)
+
+
+def test_an_affine_map_moves_what_it_says() -> None:
+    dot = np.zeros((64, 33, 33, 1), np.uint8)
+    dot[:, 16, 16] = 255
+    turned = augment_array(dot, [RandomAffine(rotation=0.5, zoom=0.3)], (1, 2))
+    np.testing.assert_array_equal(turned[:, 16, 16], dot[:, 16, 16])  # the centre stays
+    shifted = augment_array(dot, [RandomAffine(translation=0.2)], (1, 2)).astype(float)
+    weights = shifted.sum(axis=(1, 2, 3))
+    places = np.arange(33)[None, :, None, None]
+    rows = (shifted * places).sum(axis=(1, 2, 3)) / weights - 16
+    columns = (shifted * places.transpose(0, 2, 1, 3)).sum(axis=(1, 2, 3)) / weights - 16
+    for moved in (rows, columns):
+        assert 5 < np.abs(moved).max() <= 0.2 * 33 + 0.1
+        assert moved.min() < 0 < moved.max()
+    line = np.zeros((64, 33, 33, 1), np.uint8)
+    line[:, :, 16] = 255
+    sheared = augment_array(line, [RandomAffine(shear=0.3)], (1, 2)).astype(float)
+    np.testing.assert_array_equal(sheared[:, 16], line[:, 16])  # the middle row stays
+    top = sheared[:, 0, :, 0]
+    offsets = (top * np.arange(33)).sum(axis=1) / top.sum(axis=1) - 16
+    assert 3 < np.abs(offsets).max() <= 0.3 * 16 + 0.1
+
+
+@pytest.mark.parametrize("name", ["translation", "rotation", "zoom", "shear"])
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_bad_affine_maps_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {value}: must be at least 0 and below 1"):
+        RandomAffine(**{name: value})

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from classifier.normalization import normalization_layer
+from classifier.normalization import LocalContrastNormalization, normalization_layer
 from classifier.saving import load_model
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 12, 12, 2), dtype=np.uint8)
@@ -16,6 +16,12 @@ STATISTICS = {"mean": [100.0, 120.0], "standard_deviation": [50.0, 0.0], "window
 def apply(method: str) -> np.ndarray:
     layer = normalization_layer({"method": method, **STATISTICS})
     return layer(keras.ops.cast(IMAGES, "float32")).numpy()
+
+
+def local_contrast(images: np.ndarray) -> np.ndarray:
+    """What the layer gives while training: the batch's own deviation counts."""
+    layer = normalization_layer({"method": "local_contrast", **STATISTICS})
+    return layer(keras.ops.cast(images, "float32"), training=True).numpy()
 
 
 def test_rescale() -> None:
@@ -34,7 +40,7 @@ def test_per_image() -> None:
 
 
 def test_local_contrast_is_the_definition_in_the_middle() -> None:
-    found = apply("local_contrast")
+    found = local_contrast(IMAGES)
     scaled = IMAGES / 255
 
     def mean(values: np.ndarray, row: int, column: int) -> np.ndarray:
@@ -48,16 +54,53 @@ def test_local_contrast_is_the_definition_in_the_middle() -> None:
             centred[:, row, column] = scaled[:, row, column] - mean(scaled, row, column)[:, None]
     for row in range(12):
         for column in range(12):
-            deviation[:, row, column] = np.sqrt(mean(centred**2, row, column))
-    typical = deviation.mean(axis=(1, 2))[:, None, None] + 1e-3
-    expected = centred / np.maximum(deviation, typical)[..., None]
+            deviation[:, row, column] = np.sqrt(mean(centred**2, row, column) + 1e-6)
+    expected = centred / np.maximum(deviation, deviation.mean() + 1e-3)[..., None]
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_local_contrast_ignores_brightness_and_contrast() -> None:
-    layer = normalization_layer({"method": "local_contrast", **STATISTICS})
     images = np.clip(IMAGES.astype(np.float32), 20, 200)
-    np.testing.assert_allclose(layer(images), layer(images * 0.5 + 60), atol=0.05)
+    np.testing.assert_allclose(local_contrast(images), local_contrast(images * 0.5 + 60), atol=0.05)
+
+
+def test_local_contrast_s_weights_are_built_late_and_learn() -> None:
+    layer = LocalContrastNormalization(5)
+    assert layer.weights == []
+    images = keras.ops.cast(IMAGES, "float32")
+    outputs = [layer(images, training=True).numpy() for _ in range(60)]
+    assert [weight.name for weight in layer.trainable_weights] == ["gain", "bias"]
+    assert [weight.name for weight in layer.non_trainable_weights] == ["usual_deviation"]
+    # The moving average has come to the batches' mean: both modes give the same.
+    np.testing.assert_allclose(layer(images), outputs[-1], atol=0.01)
+    layer.gain.assign([2.0, 1.0])
+    layer.bias.assign([0.0, 3.0])
+    expected = outputs[-1] * np.array([2.0, 1.0]) + np.array([0.0, 3.0])
+    np.testing.assert_allclose(layer(images, training=True), expected, atol=1e-5)
+
+
+def test_local_contrast_of_one_image_does_not_depend_on_the_others() -> None:
+    layer = LocalContrastNormalization(5)
+    images = keras.ops.cast(IMAGES, "float32")
+    layer(images, training=True)
+    np.testing.assert_array_equal(layer(images)[:1], layer(images[:1]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+def test_local_contrast_s_dtypes_and_config(dtype: str) -> None:
+    layer = LocalContrastNormalization(3, epsilon=0.01, momentum=0.8, dtype=dtype)
+    found = layer(IMAGES, training=True)
+    assert keras.backend.standardize_dtype(found.dtype) == layer.compute_dtype
+    assert {weight.dtype for weight in layer.weights} == {layer.variable_dtype}
+    copied = keras.layers.deserialize(keras.layers.serialize(layer))
+    assert (copied.window, copied.epsilon, copied.momentum) == (3, 0.01, 0.8)
+    assert copied.dtype_policy.name == layer.dtype_policy.name
+
+
+def test_local_contrast_passes_a_mask_on() -> None:
+    images = keras.ops.cast(IMAGES, "float32")
+    mask = keras.ops.ones(IMAGES.shape[:1], "bool")
+    assert LocalContrastNormalization(3).compute_mask(images, mask) is mask
 
 
 @pytest.mark.parametrize("method", ["rescale", "standardize", "per_image", "local_contrast"])
