@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from classifier.errors import InputError
+
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can say
 
 
@@ -16,7 +18,11 @@ def save_model(model: keras.Model, path: Path) -> None:
     """Saves architecture, weights and optimizer state as a ``.keras`` archive.
 
     Keras writes the date, zip times and memory addresses into it; they are made constant.
+
+    Raises:
+        InputError: ``path`` is an HDF5 file.
     """
+    _refuse_hdf5(path)
     raw = path.with_name(f"raw-{path.name}")
     model.save(raw)
     canonicalize(raw, path)
@@ -86,10 +92,23 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 
 def load_model(path: Path) -> keras.Model:
-    """The whole model from a ``.keras`` archive, in Keras's safe mode: it brings no code."""
+    """The whole model from a ``.keras`` archive, in Keras's safe mode: it brings no code.
+
+    Raises:
+        InputError: ``path`` is an HDF5 file.
+    """
+    _refuse_hdf5(path)
     import classifier.normalization  # noqa: F401  registers its layers
 
     return keras.saving.load_model(path)
+
+
+def _refuse_hdf5(path: Path) -> None:
+    if path.suffix in (".h5", ".hdf5"):
+        raise InputError(
+            f"{path}: HDF5 is Keras's legacy format for a whole model, without its safe mode and "
+            "without the state of custom layers: use .keras; .weights.h5 is for weights alone"
+        )
 
 
 def fingerprint(model: keras.Model) -> str:

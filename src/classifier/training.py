@@ -1,86 +1,156 @@
-"""Training: compile, fit, keep the best epoch and the last."""
+"""Training: compile, fit, keep the best epoch and the last; go on where a killed one ended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from classifier.checkpoint import Checkpoint
 from classifier.errors import InputError
+from classifier.fit_options import FitOptions
+from classifier.freezing import unfreeze
+from classifier.phases import Phase
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops at the first step whose loss is NaN or infinite, and remembers it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step: int | None = None  # counted from 1 over the whole training
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        if self.step is None and logs and not np.isfinite(logs["loss"]):
+            self.step = int(self.model.optimizer.iterations.numpy())
+            self.model.stop_training = True
 
 
 def fit(
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    batches: tf.data.Dataset,
+    phases: Sequence[Phase],
+    batches: Callable[..., tf.data.Dataset],
     validation: tf.data.Dataset,
+    options: FitOptions,
     *,
     steps: int,
-    epochs: int,
-    best: Path,
-    monitor: str,
-    patience: int | None,
-    label_smoothing: float,
-    jit_compile: bool,
-    steps_per_execution: int,
+    class_weights: Mapping[int, float] | None,
+    folder: Path,
     on_epoch: Callable[[int, Mapping[str, float]], None],
 ) -> pd.DataFrame:
     """Trains the model and leaves it at its last epoch.
 
-    Loss is the cross-entropy with one-hot labels. An optimizer that averages weights
-    (``use_ema``) has the averages validated and kept.
+    Loss is the cross-entropy with one-hot or mixed labels. An optimizer that averages weights
+    (``use_ema``) has the averages validated and kept. A training that was killed goes on after
+    its last finished epoch, if it is called with the same arguments, and ends with the same
+    weights, bit for bit.
 
     Args:
-        batches: of :func:`classifier.data.feed.training_batches`, with its ``steps`` an epoch.
-        best: a ``.keras`` file to write at each epoch whose ``monitor`` is better than before.
-        patience: epochs without a better ``monitor`` before training stops; None never stops.
+        phases: of :func:`classifier.phases.plan`.
+        batches: called with ``first_epoch`` and ``epochs``, gives the training batches of the
+            epochs from the one up to the other; ``steps`` an epoch.
+        class_weights: of :func:`class_weights`.
+        folder: kept between calls: ``best.keras``, the epoch with the best monitored value, and
+            the checkpoints to go on from.
         on_epoch: called after each epoch, counted from 1, with its metrics.
 
     Returns:
         A row an epoch: epoch, accuracy, loss, val_accuracy, val_loss, learning_rate.
 
     Raises:
-        InputError: the loss became NaN or infinite.
+        InputError: the loss became NaN or infinite; names the step.
     """
-    smoothed = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
-    model.compile(
-        optimizer,
-        loss=smoothed,
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=jit_compile,
-        steps_per_execution=min(steps_per_execution, steps),
-    )
+    folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, float]] = []
+    for number, phase in enumerate(phases, 1):
+        begin = len(rows)
+        if phase.unfrozen:
+            unfreeze(model, phase.unfrozen)
+        model.compile(
+            phase.optimizer,
+            loss=keras.losses.CategoricalCrossentropy(label_smoothing=options.label_smoothing),
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=options.jit_compile,
+            steps_per_execution=min(options.steps_per_execution, steps),
+        )
+        stop_on_nan = StopOnNaN()
+        callbacks = [stop_on_nan, *_callbacks(phase, options, rows, folder, on_epoch)]
+        checkpoint = Checkpoint(folder / f"phase{number}", callbacks[:], rows)
+        first = checkpoint.finished_epochs() or begin
+        model.fit(
+            batches(first_epoch=first, epochs=begin + phase.epochs),
+            initial_epoch=first,
+            epochs=begin + phase.epochs,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            class_weight=class_weights,
+            callbacks=[*callbacks, checkpoint],
+            shuffle=False,
+        )
+        if stop_on_nan.step is not None:
+            raise InputError(
+                f"the loss became NaN or infinite at step {stop_on_nan.step}, in epoch "
+                f"{len(rows)}: try a smaller optimizer.learning_rate, or optimizer.clipnorm=1"
+            )
+    return pd.DataFrame(rows)
+
+
+def _callbacks(
+    phase: Phase,
+    options: FitOptions,
+    rows: list[dict[str, float]],
+    folder: Path,
+    on_epoch: Callable[[int, Mapping[str, float]], None],
+) -> list[keras.callbacks.Callback]:
+    monitor = options.monitor
+    better = max if _is_accuracy(monitor) else min
+    found = keras.callbacks.ModelCheckpoint(
+        folder / "best.keras",
+        monitor=monitor,
+        save_best_only=True,
+        initial_value_threshold=better(row[monitor] for row in rows) if rows else None,
+    )
 
     def record(epoch: int, logs: Mapping[str, float]) -> None:
-        rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        rate = float(keras.ops.convert_to_numpy(phase.optimizer.learning_rate))
         row = {key: float(value) for key, value in sorted(logs.items())} | {"learning_rate": rate}
         rows.append({"epoch": epoch + 1, **row})
         on_epoch(epoch + 1, row)
 
-    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.TerminateOnNaN()]
-    if optimizer.use_ema:
+    # The averages first: what is saved and stopped by is what they give.
+    callbacks: list[keras.callbacks.Callback] = []
+    if phase.optimizer.use_ema:
         callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    callbacks.append(keras.callbacks.ModelCheckpoint(best, monitor=monitor, save_best_only=True))
-    callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=record))
-    if patience is not None:
-        callbacks.append(keras.callbacks.EarlyStopping(monitor=monitor, patience=patience))
-    model.fit(
-        batches,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        validation_data=validation,
-        callbacks=callbacks,
-        shuffle=False,
-    )
-    history = pd.DataFrame(rows)
-    if not rows or not best.exists() or history["loss"].isna().any():
-        raise InputError(
-            f"the loss became NaN in epoch {len(rows) + 1}: try a smaller optimizer.learning_rate, "
-            "or optimizer.clipnorm=1"
-        )
-    return history
+    callbacks += [found, keras.callbacks.LambdaCallback(on_epoch_end=record), *phase.callbacks]
+    if options.patience is not None:
+        stopping = keras.callbacks.EarlyStopping(monitor=monitor, patience=options.patience)
+        callbacks.append(stopping)
+    return callbacks
+
+
+def best_value(history: pd.DataFrame, monitor: str) -> float:
+    """The history's best value of ``monitor``: the highest accuracy, or the lowest loss."""
+    return float(history[monitor].max() if _is_accuracy(monitor) else history[monitor].min())
+
+
+def _is_accuracy(monitor: str) -> bool:
+    return monitor.endswith("accuracy")
+
+
+def class_weights(kind: str | None, labels: np.ndarray, classes: int) -> dict[int, float] | None:
+    """Factors of the loss of each label's images, for ``fit``.
+
+    Args:
+        kind: ``balanced`` lets every class count as much, N / (classes * images of the class);
+            None gives None.
+        labels: integers (N,).
+    """
+    if kind is None:
+        return None
+    counts = np.bincount(labels, minlength=classes)
+    return {label: len(labels) / (classes * int(count)) for label, count in enumerate(counts)}
 
 
 def summary(model: keras.Model) -> str:

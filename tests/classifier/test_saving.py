@@ -6,7 +6,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
+from classifier.errors import InputError
 from classifier.saving import fingerprint, load_model, save_model
 
 
@@ -48,3 +50,12 @@ def test_the_fingerprint_tells_weights_apart() -> None:
     before = fingerprint(model)
     model.get_layer("shared").bias.assign([1e-7, 0, 0, 0])
     assert fingerprint(model) != before
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5"])
+def test_a_whole_model_is_not_kept_as_hdf5(tmp_path: Path, name: str) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    for action in (lambda: save_model(model, tmp_path / name), lambda: load_model(tmp_path / name)):
+        with pytest.raises(InputError, match="legacy format for a whole model"):
+            action()
+    assert list(tmp_path.iterdir()) == []

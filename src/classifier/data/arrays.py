@@ -89,14 +89,6 @@ def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     return images, np.load(folder / f"{split}_labels.npy")
 
 
-def with_copies(
-    images: np.ndarray, labels: np.ndarray, folder: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """Appends the materialised copies in ``folder``, arrays like those of :func:`read_split`."""
-    copies, copies_labels = read_split(folder, "copies")
-    return np.concatenate([images, copies]), np.concatenate([labels, copies_labels])
-
-
 def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """The images in runs of ``size``; the last run may be shorter."""
     for start in range(0, len(images), size):

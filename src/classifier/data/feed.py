@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from classifier.augmentation import augment
+from classifier.mixing import mix
 
 
 def training_batches(
@@ -22,25 +23,29 @@ def training_batches(
     batch_size: int,
     epochs: int,
     seed: int,
+    first_epoch: int = 0,
     layers: Sequence[keras.layers.Layer] = (),
+    mixing: keras.layers.Layer | None = None,
     workers: int = 2,
-) -> tuple[tf.data.Dataset, int]:
+) -> tf.data.Dataset:
     """Shuffled, augmented batches of all epochs, one epoch after the other.
 
     Args:
         images: uint8 (N, H, W, C), held in memory.
         labels: integers (N,).
+        epochs, first_epoch: the batches of first_epoch..epochs - 1 come, each epoch's the same as
+            when an earlier one was first.
         layers: augmentation layers, applied a batch at a time.
+        mixing: ``MixUp`` or ``CutMix``, applied after them.
         workers: batches that are prepared in parallel.
 
     Returns:
-        A dataset of (uint8 (B, H, W, C), float32 one-hot (B, classes)), and the steps an epoch.
-        The last incomplete batch of an epoch is left out; which images it would have held changes
-        with the epoch.
+        A dataset of (uint8 (B, H, W, C), float32 (B, classes), one-hot or mixed), as many an
+        epoch as :func:`steps_per_epoch` says. The last incomplete batch of an epoch is left out;
+        which images it would have held changes with the epoch.
     """
     count = len(images)
     batch_size = min(batch_size, count)
-    steps = count // batch_size
     pixels = tf.constant(np.asarray(images))
     targets = tf.one_hot(labels, classes)
 
@@ -51,15 +56,24 @@ def training_batches(
 
     def batch(epoch: tf.Tensor, step: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step_seed = tf.random.experimental.stateless_fold_in(_seed(seed, epoch), step)
-        return augment(tf.gather(pixels, row), layers, step_seed), tf.gather(targets, row)
+        chosen, wanted = augment(tf.gather(pixels, row), layers, step_seed), tf.gather(targets, row)
+        if mixing is None:
+            return chosen, wanted
+        # The same seed again would let mixing draw what the first layer drew.
+        return mix(chosen, wanted, mixing, tf.random.experimental.stateless_fold_in(step_seed, 1))
 
     dataset = (
-        tf.data.Dataset.range(epochs)
+        tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(epoch_of_indices)
         .map(batch, num_parallel_calls=workers, deterministic=True)
         .prefetch(2 * workers)
     )
-    return dataset.with_options(_options(workers)), steps
+    return dataset.with_options(_options(workers))
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Batches in an epoch of ``count`` images; one, of all of them, where there are fewer."""
+    return max(1, count // batch_size)
 
 
 def evaluation_batches(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from classifier.atomic import atomic_path
-from classifier.errors import InputError
+from classifier.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from classifier.data.raw import RawImage
@@ -22,8 +22,28 @@ SPLITS = ("train", "validation", "test")
 DROPPED = "dropped"
 
 
+def chosen_classes(classes: list[str], chosen: list[str] | None) -> list[str]:
+    """The dataset's classes, or those of them that were chosen, in the order chosen.
+
+    Raises:
+        InputError: the dataset has no such class, or fewer than two are left.
+    """
+    if chosen is None:
+        return classes
+    for name in chosen:
+        if name not in classes:
+            raise InputError(
+                f"classes: the dataset has no class '{name}': {nearest(name, classes)}"
+            )
+    if len(set(chosen)) < max(2, len(chosen)):
+        raise InputError(f"classes is {chosen}: must be two classes or more, each once")
+    return chosen
+
+
 def list_images(images: "Iterable[RawImage]", classes: list[str]) -> pd.DataFrame:
     """The manifest without its split column, with ``official`` (train, test or None) instead.
+
+    Images of other classes than ``classes`` are left out.
 
     Raises:
         InputError: two images have one id.
@@ -33,6 +53,7 @@ def list_images(images: "Iterable[RawImage]", classes: list[str]) -> pd.DataFram
         (
             (image.id, image.class_name, labels[image.class_name], _sha256(image), image.official)
             for image in images
+            if image.class_name in labels
         ),
         columns=["id", "class", "label", "sha256", "official"],
     )
@@ -166,6 +187,11 @@ def _check_every_class(table: pd.DataFrame) -> None:
                     f"class '{name}' has too few images to split: {int(counts.loc[name].sum())}, "
                     f"and none of them falls in {split}; add images or change the split's sizes"
                 )
+
+
+def class_names(table: pd.DataFrame) -> list[str]:
+    """The classes of a manifest, in the labels' order."""
+    return table.drop_duplicates("label").sort_values("label")["class"].tolist()
 
 
 def write_manifest(path: Path, table: pd.DataFrame) -> None:

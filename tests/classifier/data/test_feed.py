@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from classifier.data.feed import evaluation_batches, training_batches
+from classifier.data.feed import evaluation_batches, steps_per_epoch, training_batches
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), dtype=np.uint8)
 IMAGES[:, 0, 0, 0] = np.arange(23)  # an image's number, where it is not augmented
@@ -12,19 +12,22 @@ LABELS = np.arange(23) % 3
 POLICY = [keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)]
 
 
-def batches(seed: int = 1, layers: list | None = None, workers: int = 2) -> list:
-    dataset, steps = training_batches(
+def batches(
+    seed: int = 1, layers: list | None = None, workers: int = 2, first_epoch: int = 0
+) -> list:
+    dataset = training_batches(
         IMAGES,
         LABELS,
         classes=3,
         batch_size=5,
         epochs=3,
         seed=seed,
+        first_epoch=first_epoch,
         layers=layers or [],
         workers=workers,
     )
     found = [(images.numpy(), targets.numpy()) for images, targets in dataset]
-    assert (steps, len(found)) == (4, 12)
+    assert len(found) == (3 - first_epoch) * steps_per_epoch(len(IMAGES), 5)
     return found
 
 
@@ -47,6 +50,18 @@ def test_threads_change_nothing(workers: int) -> None:
         batches(layers=POLICY), batches(layers=POLICY, workers=workers), strict=True
     ):
         np.testing.assert_array_equal(images, others)
+
+
+def test_a_later_first_epoch_gives_the_same_batches_from_there_on() -> None:
+    whole, rest = batches(layers=POLICY), batches(layers=POLICY, first_epoch=1)
+    for (images, targets), (others, wanted) in zip(whole[4:], rest, strict=True):
+        np.testing.assert_array_equal(images, others)
+        np.testing.assert_array_equal(targets, wanted)
+
+
+@pytest.mark.parametrize(("count", "size", "steps"), [(23, 5, 4), (20, 5, 4), (3, 5, 1)])
+def test_steps_of_an_epoch(count: int, size: int, steps: int) -> None:
+    assert steps_per_epoch(count, size) == steps
 
 
 def test_the_seed_decides_order_and_augmentation() -> None:
