@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +36,7 @@ TINY_SECTION = """\
     normalize: {{image_size: 16, channels: 3}}
     augment: {{groups: {{policy: flowers}}}}
     train:
-      groups: {{model: convnet, optimizer: adam, schedule: constant}}
+      groups: {{model: convnet, optimizer: adam, schedule: constant, mixing: none}}
       epochs: 2
       batch_size: 8
       model: {{filters: [8], convolutions: 1}}
@@ -99,8 +102,6 @@ def logging_set_up_once() -> None:
 
 def stage(name: str, *overrides: str) -> None:
     """Runs a stage in this process, as its command line would."""
-    from importlib import import_module
-
     from stages.configuration import configured
 
     # As in a new process: MLflow keeps the store's address, Keras counts its layers' names.
@@ -145,6 +146,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     finally:
         os.chdir(before)
     yield folder
+
+
+def build_model(family: str, size: int = 28, **options: Any) -> Any:
+    """A model of ``size`` x ``size`` colour images and 5 classes, options as configured."""
+    from classifier.normalization import normalization_layer
+
+    config = yaml.safe_load((ROOT / "conf" / "model" / f"{family}.yaml").read_text())
+    module, _, function = config.pop("_target_").rpartition(".")
+    statistics = {"method": "standardize", "mean": [100.0] * 3, "standard_deviation": [60.0] * 3}
+    return getattr(import_module(module), function)(
+        (size, size, 3), 5, normalization_layer(statistics), **config | options
+    )
 
 
 def command(

@@ -8,6 +8,7 @@ import pandas as pd
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 METADATA = {"Software": None}  # no version of Matplotlib in the file
 
@@ -50,6 +51,35 @@ def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
         axes.set(xlabel="epoch", ylabel=name)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
+    figure.suptitle(title)
+    _write(figure, path)
+
+
+def draw_sweep(table: pd.DataFrame, path: Path, *, metric: str, title: str) -> None:
+    """A metric by each parameter that was varied, the best run marked.
+
+    Args:
+        table: of :func:`classifier.tracking.sweep_table`: run, parameters, metric; best first.
+    """
+    varied = [name for name in table if name not in ("run", metric)] or ["run"]
+    width = max(5.0, 3.2 * len(varied))
+    figure, panels = plt.subplots(
+        1, len(varied), figsize=(width, 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, name in zip(panels[0], varied, strict=True):
+        number = pd.api.types.is_numeric_dtype(table[name])
+        places = (table[name] if number else table[name].map(str)).to_numpy()
+        axes.scatter(places, table[metric], color="#1f5fa8")
+        axes.scatter(places[:1], table[metric][:1], color="#c44", label="best")
+        if number and 0 < 8 * places.min() < places.max():
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_locator(NullLocator())
+        axes.set(xlabel=name)
+        axes.grid(alpha=0.25)
+    panels[0][0].set(ylabel=metric)
+    panels[0][0].legend(frameon=False)
     figure.suptitle(title)
     _write(figure, path)
 

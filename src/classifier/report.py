@@ -14,6 +14,7 @@ def render_report(
     title: str,
     source: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    size: Mapping[str, int],
     by_class: pd.DataFrame,
     counts: Mapping[str, int],
     pictures: Sequence[tuple[str, Path]],
@@ -23,6 +24,7 @@ def render_report(
     Args:
         source: of ``source.json``; drawn images are announced in a banner.
         metrics: of :func:`classifier.evaluation.compute_metrics`.
+        size: of :func:`classifier.model_size.model_size`.
         by_class: of :func:`classifier.evaluation.class_table`.
         counts: images by split.
         pictures: caption and PNG file of each picture, in order.
@@ -42,6 +44,7 @@ def render_report(
         title=title,
         source=source,
         metrics=metrics,
+        size=size,
         by_class=by_class.to_dict("records"),
         counts=counts,
         pictures=embedded,

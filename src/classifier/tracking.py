@@ -7,7 +7,7 @@ environment's MLFLOW_TRACKING_URI names a server instead.
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,13 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
 import numpy as np
+import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
+
+from classifier.errors import InputError
 
 FINGERPRINT = "weights_sha256"
 
@@ -33,9 +37,7 @@ def open_store(root: Path, experiment: str) -> str:
         root: the checkout; the embedded store is ``mlflow.db`` and ``mlartifacts/`` there.
         experiment: its name.
     """
-    embedded = not os.environ.get("MLFLOW_TRACKING_URI")
-    if embedded:
-        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+    embedded = _use_store(root)
     # Two processes that create a new SQLite store at once would collide.
     with filelock.FileLock(root / ".dvc" / "tmp" / "mlflow.lock"):
         client = MlflowClient()
@@ -48,10 +50,88 @@ def open_store(root: Path, experiment: str) -> str:
         return found.experiment_id
 
 
+def _use_store(root: Path) -> bool:
+    """Points MLflow at the store; says whether it is the embedded one."""
+    embedded = not os.environ.get("MLFLOW_TRACKING_URI")
+    if embedded:
+        mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+    return embedded
+
+
 @contextmanager
-def new_run(experiment_id: str, name: str, tags: Mapping[str, str]) -> Iterator[None]:
-    """Starts a run; it ends as FINISHED, FAILED for an exception, or KILLED for Ctrl-C."""
-    mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags))
+def resumed_run(
+    root: Path,
+    experiment: str,
+    name: str,
+    tags: Mapping[str, str],
+    remembered: Path,
+    sweep: str | None = None,
+) -> Iterator[None]:
+    """Continues the run whose id the file ``remembered`` holds; starts one, and writes the file.
+
+    It ends as FINISHED, FAILED for an exception, or KILLED for Ctrl-C.
+
+    Args:
+        root, experiment: see :func:`open_store`.
+        sweep: the name of the parent run, made by the first of its children.
+    """
+    experiment_id = open_store(root, experiment)
+    run_id = remembered.read_text("utf-8") if remembered.exists() else None
+    if run_id and not MlflowClient().search_runs([experiment_id], f"run_id = '{run_id}'"):
+        run_id = None  # the store was deleted meanwhile
+    parent = _sweep_run(root, experiment_id, sweep) if sweep else None
+    start = {"experiment_id": experiment_id, "run_name": name, "parent_run_id": parent}
+    with _run(run_id=run_id, tags=dict(tags), **start):
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        remembered.write_text(mlflow.active_run().info.run_id, "utf-8")
+        yield
+
+
+def sweep_table(root: Path, experiment: str, sweep: str, metric: str) -> pd.DataFrame:
+    """The finished children of a sweep's parent run, the best first.
+
+    Columns: run (its name), the parameters that differ between them, and ``metric``, of which
+    more is better unless it is a loss.
+    """
+    experiment_id = open_store(root, experiment)
+    parent = _sweep_run(root, experiment_id, sweep)
+    children = MlflowClient().search_runs(
+        [experiment_id], f"tags.mlflow.parentRunId = '{parent}' and attributes.status = 'FINISHED'"
+    )
+    table = pd.DataFrame([run.data.params for run in children])
+    differing = [name for name in table if table[name].nunique(dropna=False) > 1]
+    table = table[differing].apply(_numbers)
+    table.insert(0, "run", [run.info.run_name for run in children])
+    table[metric] = [run.data.metrics.get(metric, np.nan) for run in children]
+    return table.sort_values(metric, ascending=metric.endswith("loss"), ignore_index=True)
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(values, errors="coerce")
+    return values if numbers.isna().any() else numbers
+
+
+def log_to_sweep(root: Path, experiment: str, sweep: str, files: Sequence[Path]) -> None:
+    """Logs files as artifacts of a sweep's parent run, in place of earlier ones."""
+    parent = _sweep_run(root, open_store(root, experiment), sweep)
+    for file in files:
+        MlflowClient().log_artifact(parent, str(file))
+
+
+def _sweep_run(root: Path, experiment_id: str, sweep: str) -> str:
+    client = MlflowClient()
+    with filelock.FileLock(root / ".dvc" / "tmp" / "mlflow.lock"):
+        found = client.search_runs([experiment_id], f"tags.sweep = '{sweep}'", max_results=1)
+        if found:
+            return found[0].info.run_id
+        run = client.create_run(experiment_id, run_name=sweep, tags={"sweep": sweep})
+        client.set_terminated(run.info.run_id)
+        return run.info.run_id
+
+
+@contextmanager
+def _run(**start: Any) -> Iterator[None]:
+    mlflow.start_run(**start)
     status = "FAILED"
     try:
         yield
@@ -65,13 +145,14 @@ def new_run(experiment_id: str, name: str, tags: Mapping[str, str]) -> Iterator[
 
 @contextmanager
 def run_of_model(
-    experiment_id: str, fingerprint: str, name: str, tags: Mapping[str, str]
+    root: Path, experiment: str, fingerprint: str, name: str, tags: Mapping[str, str]
 ) -> Iterator[None]:
     """Continues the latest run of the model with this fingerprint.
 
     Starts one, with name and tags, if the store has never seen the model: it was pulled from a
-    DVC remote, say, and trained elsewhere.
+    DVC remote, say, and trained elsewhere. Root and experiment: see :func:`open_store`.
     """
+    experiment_id = open_store(root, experiment)
     runs = MlflowClient().search_runs(
         [experiment_id],
         f"tags.{FINGERPRINT} = '{fingerprint}'",
@@ -79,10 +160,11 @@ def run_of_model(
         max_results=1,
     )
     if runs:
-        with mlflow.start_run(run_id=runs[0].info.run_id):
+        with _run(run_id=runs[0].info.run_id):
             yield
     else:
-        with new_run(experiment_id, name, {**tags, FINGERPRINT: fingerprint}):
+        found = {**tags, FINGERPRINT: fingerprint}
+        with _run(experiment_id=experiment_id, run_name=name, tags=found):
             yield
 
 
@@ -105,16 +187,33 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def log_metrics(metrics: Mapping[str, Any], prefix: str = "") -> None:
+def log_metrics(metrics: Mapping[str, Any]) -> None:
     """Logs the numbers of a nested dictionary, keys joined by dots."""
     mlflow.log_metrics(
-        {key: float(value) for key, value in flatten(metrics, prefix).items() if _number(value)}
+        {key: float(value) for key, value in flatten(metrics).items() if _number(value)}
     )
 
 
 def log_params(params: Mapping[str, Any]) -> None:
-    """Logs a nested dictionary as flat parameters, keys joined by dots."""
+    """Logs a nested dictionary's parameters, keys joined by dots."""
     mlflow.log_params(flatten(params))
+
+
+def log_data(images: np.ndarray, labels: np.ndarray, name: str, *, source: str) -> None:
+    """Logs what is trained on, with its digest.
+
+    Args:
+        images, labels: uint8 (N, H, W, C) and integers (N,).
+        name, source: the data's name and where it came from.
+    """
+    origin = CodeDatasetSource(tags={"location": source})
+    data = mlflow.data.from_numpy(np.asarray(images), source=origin, targets=labels, name=name)
+    mlflow.log_input(data, context="training")
+
+
+def log_text(text: str, file: str) -> None:
+    """Logs a text as an artifact of the run."""
+    mlflow.log_text(text, file)
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -132,18 +231,6 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def log_dataset(images: np.ndarray, labels: np.ndarray, *, name: str, source: str) -> None:
-    """Logs the training data with its digest: uint8 images (N, H, W, C), labels (N,)."""
-    origin = CodeDatasetSource(tags={"location": source})
-    dataset = mlflow.data.from_numpy(np.asarray(images), source=origin, targets=labels, name=name)
-    mlflow.log_input(dataset, context="training")
-
-
-def log_text(text: str, name: str) -> None:
-    """Logs a text as an artifact called ``name``."""
-    mlflow.log_text(text, name)
-
-
 def log_file(path: Path, folder: str | None = None) -> None:
     """Logs a file as an artifact of the run, in a folder of its artifacts."""
     mlflow.log_artifact(str(path), folder)
@@ -152,6 +239,27 @@ def log_file(path: Path, folder: str | None = None) -> None:
 def set_tags(tags: Mapping[str, Any]) -> None:
     """Sets the run's tags."""
     mlflow.set_tags(dict(tags))
+
+
+def registered_keras_model(root: Path, uri: str) -> Path:
+    """A local copy of the ``model.keras`` that was registered with a SavedModel.
+
+    Args:
+        root: the checkout, as for :func:`open_store`.
+        uri: ``models:/<name>@<alias>``, ``models:/<name>/<version>`` or ``runs:/<run>/model``.
+
+    Raises:
+        InputError: the store has no such model, or it holds no Keras model.
+    """
+    _use_store(root)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except MlflowException as error:
+        raise InputError(f"base {uri}: {str(error).splitlines()[0]}") from error
+    found = sorted(folder.rglob("model.keras"))
+    if not found:
+        raise InputError(f"base {uri} holds no model.keras: run 'dvc repro' to register it anew")
+    return found[0]
 
 
 def register_saved_model(

@@ -16,6 +16,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -30,14 +31,21 @@ QUIET = {
     "hydra/job_logging": "stdout",
     "hydra.output_subdir": "null",
     "hydra.run.dir": ".",
-    "hydra.sweep.dir": ".dvc/tmp/multirun",
-    "hydra.sweep.subdir": ".",
+    "hydra.sweep.dir": "'.dvc/tmp/multirun/${now:%Y-%m-%d %H:%M:%S}'",
+    "hydra.sweep.subdir": "'${hydra.job.num}'",
     "hydra.job.chdir": "false",
 }
+# A trial's value is the best of train.monitor; one trial after the other.
+OPTUNA = {
+    "hydra.sweeper.direction": "maximize",
+    "hydra.sweeper.n_jobs": "1",
+    "hydra.sweeper.sampler.seed": "7",
+}
+SWEEPS = {"--multirun", "-m"}
 QUESTIONS = {"--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
 
 
-def configured(stage: Callable[[Config], None]) -> Callable[[], None]:
+def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
     """Turns a stage's function of its typed configuration into the command-line program.
 
     An :class:`InputError`, or a configuration that does not fit, ends the process with status 1
@@ -48,13 +56,16 @@ def configured(stage: Callable[[Config], None]) -> Callable[[], None]:
 
     failures: list[InputError] = []
 
-    def run(config: DictConfig) -> None:
+    def run(config: DictConfig) -> float | None:
         try:
             check_groups(config, HydraConfig.get().runtime.choices)
             check_limits(config)
-            stage(OmegaConf.to_object(config))  # type: ignore[arg-type]
+            return stage(OmegaConf.to_object(config))  # type: ignore[arg-type]
         except InputError as error:  # Hydra would print a line of its own before ours
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise  # for the sweeper to count
             failures.append(error)
+            return None
 
     @wraps(stage)
     def main() -> None:
@@ -142,16 +153,21 @@ def pipeline_section(pipeline: str | None, stage: str) -> dict[str, Any]:
 def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> list[str]:
     """The command line's arguments for Hydra.
 
-    QUIET, and each of the section's ``groups`` as ``group=choice``, come in front, unless the
-    command line itself chooses. Keys may be written as in params.yaml: the stage's own name
-    (``train.epochs=1``) and ``groups`` (``train.groups.model=residual``) are taken off.
+    QUIET, OPTUNA's where that is the sweeper, and each of the section's ``groups`` as
+    ``group=choice``, come in front, unless the command line itself chooses. Keys may be written as
+    in params.yaml: the stage's own name (``train.epochs=1``) and ``groups``
+    (``train.groups.model=residual``) are taken off.
     """
     arguments = [
         argument.removeprefix(f"{stage}.").removeprefix("groups.") for argument in arguments
     ]
-    named = {argument.partition("=")[0] for argument in arguments}
-    first = {key: value for key, value in (QUIET | groups).items() if key not in named}
-    return [f"{key}={value}" for key, value in first.items()] + arguments
+    # Hydra's parser takes overrides only in one row, without an option in between.
+    options = [argument for argument in arguments if argument in SWEEPS]
+    overrides = [argument for argument in arguments if argument not in SWEEPS]
+    named = {argument.partition("=")[0] for argument in overrides}
+    defaults = QUIET | (OPTUNA if "hydra/sweeper=optuna" in overrides else {}) | groups
+    first = [f"{key}={value}" for key, value in defaults.items() if key not in named]
+    return [*options, *first, *overrides]
 
 
 def check_groups(config: DictConfig, choices: DictConfig) -> None:

@@ -14,6 +14,7 @@ from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
 from stages.schemas import Evaluate
+from stages.sweep import run_name
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,9 @@ log = logging.getLogger(__name__)
 def evaluate(config: Evaluate) -> None:
     # Here, not above: a mistake in the configuration is found before these seconds are spent.
     from classifier import evaluation, tracking
+    from classifier.architecture import draw_architecture
     from classifier.charts import draw_confusion, draw_history
+    from classifier.model_size import model_size
     from classifier.report import render_report
     from classifier.saving import fingerprint, load_model
 
@@ -33,6 +36,7 @@ def evaluate(config: Evaluate) -> None:
     images, labels = read_split(normalized, "test")
     history = pd.read_csv(needed("train", name, "history.csv"))
     model = load_model(needed("train", name, "model.keras"))
+    size = model_size(model)
 
     probabilities = model.predict(np.asarray(images), batch_size=config.batch_size, verbose=0)
     metrics = {"source": source["source"], "drawn": source["drawn"]}
@@ -49,14 +53,14 @@ def evaluate(config: Evaluate) -> None:
         predictions.to_csv(folder / "predictions.csv", index=False, lineterminator="\n")
         by_class.to_csv(folder / "classes.csv", index=False, lineterminator="\n")
         confusion.to_csv(folder / "confusion.csv", lineterminator="\n")
+        draw_architecture(model, folder / "architecture.png", title=f"{name}: {model.name}")
         draw_history(history, folder / "history.png", title=f"{name}: training")
         draw_confusion(confusion, folder / "confusion.png", title=f"{name}: test split")
-        captions = [f"{row['class']}\nas {row['predicted']}" for _, row in mistakes.iterrows()]
         write_grid(
             folder / "mistakes.png",
             images[mistakes.index.to_numpy(dtype=int)],
             columns=8,
-            captions=captions,
+            captions=(mistakes["class"] + "\nas " + mistakes["predicted"]).tolist(),
             title=f"{name}: worst mistakes, what they are and what they were taken for",
         )
         pictures = {"Training": "history", "Confusion": "confusion", "Worst mistakes": "mistakes"}
@@ -64,18 +68,17 @@ def evaluate(config: Evaluate) -> None:
             title=f"{name}: image classifier",
             source=source,
             metrics=metrics,
+            size=size,
             by_class=by_class,
             counts={str(key): int(count) for key, count in index["split"].value_counts().items()},
             pictures=[(text, folder / f"{file}.png") for text, file in pictures.items()],
         )
         (folder / "report.html").write_text(report, "utf-8")
 
-        experiment = tracking.open_store(main_checkout(), name)
         tags = provenance.tags(name) | {"model": model.name}
-        with tracking.run_of_model(
-            experiment, fingerprint(model), provenance.run_name(model.name), tags
-        ):
-            tracking.log_metrics(metrics, "test.")
+        weights = fingerprint(model)
+        with tracking.run_of_model(main_checkout(), name, weights, run_name(model.name), tags):
+            tracking.log_metrics({"test": metrics, "model": size})
             for file in sorted(folder.iterdir()):
                 tracking.log_file(file, "evaluation")
     log.info("%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(labels):,}")

@@ -11,6 +11,7 @@ from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
 from stages.schemas import Export
+from stages.sweep import run_name
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,8 @@ def export(config: Export) -> None:
     from classifier.saving import fingerprint, load_model
 
     name = config.pipeline
-    model = load_model(needed("train", name, "model.keras"))
+    trained = needed("train", name, "model.keras")
+    model = load_model(trained)
     classes = needed("normalize", name, "classes.txt")
     images = np.asarray(read_split(needed("normalize", name), "test")[0][: config.verify_images])
     expected = model.predict(images, verbose=0)
@@ -35,10 +37,9 @@ def export(config: Export) -> None:
                 f"the SavedModel's probabilities differ from the Keras model's by "
                 f"{difference:.2g}, more than tolerance {config.tolerance:.2g}"
             )
-        experiment = tracking.open_store(main_checkout(), name)
         tags = provenance.tags(name) | {"model": model.name}
         weights = fingerprint(model)
-        with tracking.run_of_model(experiment, weights, provenance.run_name(model.name), tags):
+        with tracking.run_of_model(main_checkout(), name, weights, run_name(model.name), tags):
             version = tracking.register_saved_model(
                 classifier,
                 classifier.signatures,
@@ -47,7 +48,7 @@ def export(config: Export) -> None:
                 images=images[:8],
                 probabilities=expected[:8],
                 tags=tags | {tracking.FINGERPRINT: weights},
-                files=[classes],
+                files=[classes, trained],
             )
             tracking.log_file(classes)
     log.info("largest difference from the Keras model: %.2g", difference)

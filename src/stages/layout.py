@@ -33,6 +33,11 @@ def needed(stage: str, pipeline: str, name: str = "") -> Path:
     return path
 
 
+def checkpoints(key: str) -> Path:
+    """Where a training that is not finished keeps what it needs to go on, by its key."""
+    return main_checkout() / ".dvc" / "tmp" / "trainings" / key
+
+
 def main_checkout() -> Path:
     """The checkout that the user works in: a queued DVC experiment runs in a copy of it.
 

@@ -10,7 +10,7 @@ from classifier.atomic import atomic_folder, write_json
 from classifier.data.arrays import ArrayWriter, ChannelStatistics
 from classifier.data.decoding import decode_all
 from classifier.data.images import ImageError
-from classifier.data.manifest import SPLITS, read_manifest, write_manifest
+from classifier.data.manifest import SPLITS, class_names, read_manifest, write_manifest
 from classifier.data.raw import read_raw
 from classifier.errors import InputError
 from classifier.pictures import write_class_grids
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 def normalize(config: Normalize) -> None:
     source = json.loads(needed("download", config.pipeline, "source.json").read_text("utf-8"))
     table = read_manifest(needed("split", config.pipeline))
+    classes = class_names(table)
     split_of = dict(zip(table["id"], table["split"], strict=True))
     file = needed("download", config.pipeline, source["file"])
     wanted = (
@@ -64,7 +65,7 @@ def normalize(config: Normalize) -> None:
         for name in SPLITS:
             labels = index["label"][index["split"] == name].to_numpy(np.uint16)
             np.save(folder / f"{name}_labels.npy", labels)
-        (folder / "classes.txt").write_text("\n".join(source["classes"]) + "\n", "utf-8")
+        (folder / "classes.txt").write_text("\n".join(classes) + "\n", "utf-8")
         write_json(
             folder / "statistics.json",
             {
@@ -74,7 +75,7 @@ def normalize(config: Normalize) -> None:
                 "window": config.window,
             },
         )
-        write_class_grids(folder, source["classes"])
+        write_class_grids(folder, classes)
     log.info("%s images of %s", f"{len(kept):,}", shape)
 
 

@@ -25,11 +25,6 @@ def tags(pipeline: str) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def run_name(default: str) -> str:
-    """The DVC experiment's name inside ``dvc exp run``, otherwise ``default``."""
-    return os.environ.get("DVC_EXP_NAME") or default
-
-
 def _git_commit() -> str:
     result = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=main_checkout(), capture_output=True, text=True

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from omegaconf import MISSING
 
 from classifier.data.sources import KINDS, Dataset
+from classifier.fit_options import FitOptions
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Split:
     train: float | None = None  # null: what validation and test leave
     validation: float = 0.15  # below 1 a fraction, from 1 on a number of images
     test: float | None = 0.15  # null: the dataset's official test split
+    classes: list[str] | None = None  # null: all of the dataset's
     seed: int = 7
     duplicates: str = "keep"
     conflicting_labels: str = "drop"
@@ -50,20 +52,16 @@ class Augment:
 
 
 @dataclass
-class Train:
+class Train(FitOptions):
     pipeline: str = MISSING
     seed: int = 7
-    epochs: int = 10
     batch_size: int = 64
-    label_smoothing: float = 0.0
-    monitor: str = "val_accuracy"
-    patience: int | None = None  # epochs without a better monitor; null: no early stopping
-    jit_compile: bool = False
-    steps_per_execution: int = 1
+    precision: str = "float32"
     workers: int = 2  # threads that augment
     model: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=dict)
+    mixing: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -118,10 +116,37 @@ def one_of(*choices: Any) -> Limit:
 
 # By the last word of the key, in any stage and group: a word means the same everywhere.
 LIMITS: dict[str, Limit] = {
+    "activation": one_of(
+        "celu",
+        "elu",
+        "exponential",
+        "gelu",
+        "hard_shrink",
+        "hard_sigmoid",
+        "hard_silu",
+        "hard_swish",
+        "hard_tanh",
+        "leaky_relu",
+        "linear",
+        "mish",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "silu",
+        "soft_shrink",
+        "softplus",
+        "softsign",
+        "squareplus",
+        "swish",
+        "tanh",
+        "tanh_shrink",
+    ),
     "attempts": at_least(1),
     "batch_size": at_least(1),
     "bytes": at_least(1),
     "channels": one_of(1, 3),
+    "class_weight": one_of("balanced"),
     "clipnorm": above(0),
     "conflicting_labels": one_of("keep", "drop"),
     "copies": at_least(0),
@@ -129,6 +154,9 @@ LIMITS: dict[str, Limit] = {
     "duplicates": one_of("keep", "drop"),
     "ema_momentum": below(0, 1),
     "epochs": at_least(1),
+    "fine_tune_epochs": at_least(0),
+    "fine_tune_layers": at_least(1),
+    "fine_tune_rate": above(0),
     "filters": at_least(1),
     "final": between(0, 1),
     "fit": one_of("crop", "pad"),
@@ -144,7 +172,11 @@ LIMITS: dict[str, Limit] = {
     "mistakes": at_least(1),
     "momentum": below(0, 1),
     "monitor": one_of("val_accuracy", "val_loss", "accuracy", "loss"),
+    "normalization": one_of("batch", "layer", "group", "none"),
+    "padding": one_of("same", "valid"),
     "patience": at_least(1),
+    "pool": one_of("strides", "max", "average"),
+    "precision": one_of("float32", "mixed_bfloat16", "mixed_float16"),
     "seed": between(0, 2**31 - 1),
     "source": one_of("auto", *KINDS),
     "steps_per_execution": at_least(1),
@@ -154,9 +186,12 @@ LIMITS: dict[str, Limit] = {
     "tolerance": at_least(0),
     "train": above(0),
     "undecodable": one_of("drop", "fail"),
+    "units": at_least(1),
     "validation": above(0),
     "verify_images": at_least(1),
+    "wait": at_least(1),
     "warmup": below(0, 1),
+    "watch": one_of("val_accuracy", "val_loss", "accuracy", "loss"),
     "weight_decay": at_least(0),
     "window": at_least(3),
     "workers": at_least(1),

@@ -6,6 +6,7 @@ import logging
 from classifier.data.manifest import (
     DROPPED,
     assign_splits,
+    chosen_classes,
     find_conflicts,
     find_duplicates,
     list_images,
@@ -23,7 +24,7 @@ def split(config: Split) -> None:
     source = json.loads(needed("download", config.pipeline, "source.json").read_text("utf-8"))
     file = needed("download", config.pipeline, source["file"])
     images = read_raw(file, source["format"], source["classes"])
-    table = list_images(images, source["classes"])
+    table = list_images(images, chosen_classes(source["classes"], config.classes))
     for _, group in find_conflicts(table).groupby("sha256"):
         names = ", ".join(group["id"])
         log.warning("one image, several classes (%s): %s", config.conflicting_labels, names)

@@ -1,89 +1,86 @@
 """train: a Keras model from the chosen groups, its history, and its MLflow run."""
 
-import json
 import logging
+import shutil
 import time
 from dataclasses import asdict
+from functools import partial
+from typing import Any
 
 from stages import provenance
+from stages.base import based
 from stages.configuration import build, configured, pipelines
-from stages.layout import main_checkout, needed, output
+from stages.layout import checkpoints, main_checkout, needed
 from stages.schemas import Train
+from stages.sweep import destination, report_sweep, run_name, sweep
 
 log = logging.getLogger(__name__)
 
 
-def train(config: Train) -> None:
+def train(config: Train) -> float:
     # Here, not above: a mistake in the configuration is found before these seconds are spent.
-    import keras
-
-    from classifier import augmentation, tracking
+    from classifier import saving, session, tracking, training
     from classifier.atomic import atomic_folder
-    from classifier.data.arrays import read_split, with_copies
-    from classifier.data.feed import evaluation_batches, training_batches
-    from classifier.normalization import normalization_layer
-    from classifier.saving import fingerprint, save_forms
-    from classifier.training import fit, summary
+    from classifier.checkpoint import training_key
+    from classifier.data import feed, training_set
+    from classifier.phases import plan
 
-    keras.utils.set_random_seed(config.seed)
-    normalized, augmented = (needed(stage, config.pipeline) for stage in ("normalize", "augment"))
-    classes = (normalized / "classes.txt").read_text("utf-8").splitlines()
-    images, labels = read_split(normalized, "train")
-    policy = augmentation.from_config(json.loads((augmented / "policy.json").read_text("utf-8")))
-    if (augmented / "copies.npy").exists():
-        images, labels, policy = *with_copies(images, labels, augmented), []
-    batches, steps = training_batches(
-        images,
-        labels,
-        classes=len(classes),
+    session.begin(seed=config.seed, precision=config.precision)
+    folders = [needed("normalize", config.pipeline), needed("augment", config.pipeline)]
+    data = training_set.read_training_set(*folders)
+    steps = feed.steps_per_epoch(len(data.images), config.batch_size)
+    batches = partial(
+        feed.training_batches,
+        data.images,
+        data.labels,
+        classes=data.classes,
         batch_size=config.batch_size,
-        epochs=config.epochs,
         seed=config.seed,
-        layers=policy,
+        layers=data.layers,
+        mixing=build("mixing", config.mixing, dtype="float32") if config.mixing else None,
         workers=config.workers,
     )
-    validation = evaluation_batches(*read_split(normalized, "validation"), classes=len(classes))
+    shapes = data.images.shape[1:], data.classes
+    model = build("model", based(config.model), *shapes, data.preprocessing)
 
-    statistics = json.loads((normalized / "statistics.json").read_text("utf-8"))
-    first = normalization_layer(statistics)
-    model = build("model", config.model, images.shape[1:], len(classes), first)
-    peak = config.optimizer["learning_rate"]
-    rate = build("schedule", config.schedule, peak, config.epochs * steps)
-    optimizer = build("optimizer", config.optimizer, learning_rate=rate)
+    def optimizer(share: float, epochs: int) -> tuple[Any, Any]:
+        peak = share * config.optimizer["learning_rate"]
+        rate = build("schedule", config.schedule, peak, epochs * steps)
+        return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
 
-    experiment = tracking.open_store(main_checkout(), config.pipeline)
+    phases = plan(model, config, optimizer)
+    progress = checkpoints(training_key(asdict(config), folders, model))
     tags = provenance.tags(config.pipeline) | {"seed": str(config.seed), "model": model.name}
-    with (
-        atomic_folder(output("train", config.pipeline)) as folder,
-        tracking.new_run(experiment, provenance.run_name(model.name), tags),
-    ):
+    run = tracking.resumed_run(
+        main_checkout(), config.pipeline, run_name(model.name), tags, progress / "run", sweep()
+    )
+    with atomic_folder(destination("train", config.pipeline)) as folder, run:
         tracking.log_params(pipelines()[config.pipeline] | {"train": asdict(config)})
-        tracking.log_dataset(images, labels, name=config.pipeline, source=tags["data.location"])
-        tracking.log_text(summary(model), "summary.txt")
+        tracking.log_data(data.images, data.labels, config.pipeline, source=tags["data.location"])
+        tracking.log_text(training.summary(model), "summary.txt")
         begun = time.perf_counter()
-        history = fit(
+        history = training.fit(
             model,
-            optimizer,
+            phases,
             batches,
-            validation,
+            feed.evaluation_batches(*data.validation, classes=data.classes),
+            config,
             steps=steps,
-            epochs=config.epochs,
-            best=folder / "best.keras",
-            monitor=config.monitor,
-            patience=config.patience,
-            label_smoothing=config.label_smoothing,
-            jit_compile=config.jit_compile,
-            steps_per_execution=config.steps_per_execution,
+            class_weights=training.class_weights(config.class_weight, data.labels, data.classes),
+            folder=progress,
             on_epoch=tracking.log_epoch,
         )
         seconds = time.perf_counter() - begun
-        tracking.log_metrics({"training_seconds": seconds})
+        best = training.best_value(history, config.monitor)
+        tracking.log_metrics({"training_seconds": seconds, f"best_{config.monitor}": best})
         history.to_csv(folder / "history.csv", index=False, lineterminator="\n")
-        best = save_forms(model, folder / "best.keras", folder)
-        tracking.set_tags({tracking.FINGERPRINT: fingerprint(best)})
         tracking.log_file(folder / "history.csv")
-    top = history["val_accuracy"].max()
-    log.info("%d epochs in %.0f s, val_accuracy up to %.4f", len(history), seconds, top)
+        saved = saving.save_forms(model, progress / "best.keras", folder)
+        tracking.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
+    shutil.rmtree(progress)
+    log.info("%d epochs in %.0f s", len(history), seconds)
+    report_sweep(config.pipeline, f"best_{config.monitor}")
+    return best if config.monitor.endswith("accuracy") else -best  # more is better
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ STAGES = ["download", "split", "normalize", "augment", "train", "evaluate", "exp
 IGNORED = {"classifier", "classifier.atomic", "classifier.errors", "classifier.tracking"}
 # Loaded by Hydra, by the name that a group's file gives.
 BY_TARGET = {
+    "src/classifier/models/blocks.py",
     "src/classifier/models/${item.train.groups.model}.py",
     "src/classifier/schedules.py",
 }

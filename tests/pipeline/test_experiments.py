@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -20,8 +21,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def runs(folder: Path) -> list[Run]:
+    """The trainings' runs, the latest first; without the parents of sweeps."""
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    return client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    found = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    return [run for run in found if "sweep" not in run.data.tags]
 
 
 def shown(folder: Path) -> dict[str, float]:
@@ -68,3 +71,9 @@ def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(reposit
     assert all(run.data.metrics["test.marked"] == 1 for run in new)
     assert all(run.info.artifact_uri.startswith(repository.as_uri()) for run in new)
     assert {run.info.run_name for run in new} <= set(shown(repository))
+    client = MlflowClient(f"sqlite:///{repository / 'mlflow.db'}")
+    (parent,) = {run.data.tags["mlflow.parentRunId"] for run in new}
+    assert client.get_run(parent).info.run_name.startswith("experiments of ")
+    table = pd.read_csv(client.download_artifacts(parent, "sweep.csv"))
+    assert {run.info.run_name for run in new} <= set(table["run"])
+    assert table["best_val_accuracy"].is_monotonic_decreasing

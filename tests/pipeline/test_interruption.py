@@ -4,7 +4,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,20 @@ from conftest import command, commit_all
 Run = Callable[..., tuple[int, str, str]]
 
 
-def start_training() -> subprocess.Popen[str]:
-    """Training with many epochs, in its own process; returns when the first epoch is saved."""
-    words = [sys.executable, "-m", "stages.train", "pipeline=tiny", "epochs=100000"]
+@contextmanager
+def training(*overrides: str) -> Iterator[subprocess.Popen[str]]:
+    """Training in a process of its own; the block begins when an epoch is finished."""
+    words = [sys.executable, "-m", "stages.train", "pipeline=tiny", *overrides]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not Path("models/.tiny.partial/best.keras").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
-    return process
+    try:
+        while not list(Path(".dvc/tmp/trainings").glob("*/phase1/state.json")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -33,20 +39,57 @@ def prepared(project: Path) -> Path:
     return project
 
 
-def test_killed_training_is_not_up_to_date_and_runs_again(prepared: Path, run_stage: Run) -> None:
-    process = start_training()
-    process.kill()
-    process.wait()
+def test_killed_training_goes_on_and_ends_with_the_same_bytes(
+    prepared: Path, run_stage: Run
+) -> None:
+    with training("epochs=60") as process:
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
     assert not Path("models/tiny").exists()
     assert "train@tiny" in command("dvc", "status", cwd=prepared).stdout
-    assert run_stage("train", "pipeline=tiny")[0] == 0
+    assert len(checkpoints()) == 1
+
+    status, _, output = run_stage("train", "pipeline=tiny", "epochs=60")
+    assert status == 0
+    assert "Epoch 60/60" in output
+    assert "Epoch 1/60" not in output
     assert [path.name for path in Path("models").iterdir()] == ["tiny"]
+    assert checkpoints() == []
+    Path("models/tiny").rename("broken")
+
+    status, _, output = run_stage("train", "pipeline=tiny", "epochs=60")
+    assert status == 0
+    assert "Epoch 1/60" in output
+    files = sorted(Path("models/tiny").iterdir())
+    assert len(files) == 5
+    for file in files:
+        assert file.read_bytes() == (Path("broken") / file.name).read_bytes(), file.name
+
+    client = MlflowClient(f"sqlite:///{prepared / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    for run in runs:
+        steps = {metric.step for metric in client.get_metric_history(run.info.run_id, "loss")}
+        assert steps == set(range(1, 61))
+
+
+def test_a_changed_configuration_starts_afresh(prepared: Path, run_stage: Run) -> None:
+    with training("epochs=60") as process:
+        process.kill()
+    status, _, output = run_stage("train", "pipeline=tiny", "epochs=3")
+    assert status == 0
+    assert "Epoch 1/3" in output
+    assert len(checkpoints()) == 1  # the killed one's, to go on from
+
+
+def checkpoints() -> list[Path]:
+    return list(Path(".dvc/tmp/trainings").iterdir())
 
 
 def test_interrupt_is_one_line_and_ends_the_run_as_killed(prepared: Path) -> None:
-    process = start_training()
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    with training("epochs=100000") as process:
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert error.splitlines()[-1] == (
         "train: pipelines.tiny.train: interrupted: its output stays as it was"

@@ -1,9 +1,11 @@
 """An edit reruns exactly the stages that it should, for its pipeline alone."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import command, commit_all, write_project
 
@@ -69,7 +71,8 @@ GROUPS = [
     # Files that no pipeline chose.
     ("conf/optimizer/sgd.yaml", "momentum: 0.9", "momentum: 0.8", ""),
     ("conf/model/residual.yaml", "blocks: 1", "blocks: 2", ""),
-    ("conf/policy/digits.yaml", "factor: 0.07", "factor: 0.04", ""),
+    ("conf/mixing/mixup.yaml", "alpha: 0.2", "alpha: 0.4", ""),
+    ("conf/policy/digits.yaml", "shear: 0.15", "shear: 0.1", ""),
     ("conf/dataset/mnist.yaml", "name: mnist", "name: digits", ""),
     # Files that the first pipeline alone chose by now, and files that both did. A new homepage
     # changes source.json, but no image; a new comment changes no output at all.
@@ -80,7 +83,7 @@ GROUPS = [
         "download@first split@first normalize@first train@first evaluate@first export@first",
     ),
     ("conf/policy/none.yaml", "No augmentation", "Nothing", "augment@first"),
-    ("conf/model/convnet.yaml", "dropout: 0.3", "dropout: 0.2", "train evaluate export"),
+    ("conf/model/convnet.yaml", "dropout: 0.1", "dropout: 0.2", "train evaluate export"),
     (
         "conf/optimizer/adam.yaml",
         "ema_momentum: 0.99",
@@ -102,3 +105,17 @@ def test_group_file(repository: Path, file: str, old: str, new: str, expected: s
     ]
     assert stages_run(output) == both
     assert "up to date" in command("dvc", "status", cwd=repository).stdout
+
+
+def test_recipe(repository: Path) -> None:
+    params = repository / "params.yaml"
+    section = yaml.safe_load(params.read_text())["pipelines"]["first"]
+    recipe = {"first": {"split": section["split"], "train": section["train"] | {"epochs": 1}}}
+    (repository / "conf" / "recipe" / "short.yaml").write_text(yaml.safe_dump(recipe))
+    python = sys.executable
+    printed = command(python, "-m", "stages.recipe", "short", "first", cwd=repository).stdout
+    assert printed == "changed pipelines.first.train\n"
+    output = command("dvc", "repro", cwd=repository).stdout
+    assert stages_run(output) == [f"{stage}@first" for stage in LATER_THAN["train"]]
+    again = command(python, "-m", "stages.recipe", "short", cwd=repository).stdout
+    assert again == "nothing to change\n"

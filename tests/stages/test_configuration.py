@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 
 from conftest import ROOT
 from stages.configuration import QUIET, with_groups
-from stages.schemas import SCHEMAS
+from stages.schemas import LIMITS, SCHEMAS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -115,7 +115,7 @@ def test_missing_output_names_the_target_that_makes_it(run_stage: Run, project: 
 def test_order_is_defaults_then_params_then_command_line(project: Path) -> None:
     def composed(*overrides: str) -> str:
         words = [sys.executable, "-m", "stages.train", "pipeline=tiny", *overrides, "--cfg", "job"]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        return "\n" + subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
     assert "\nlabel_smoothing: 0.0\n" in composed()
     assert "\nepochs: 2\n" in composed()
@@ -145,11 +145,14 @@ GROUPS = {
     "model": "train",
     "optimizer": "train",
     "schedule": "train",
+    "mixing": "train",
 }
 
 
 @pytest.mark.parametrize(
-    "file", sorted((ROOT / "conf").glob("*/*.yaml")), ids=lambda file: file.stem
+    "file",
+    sorted(file for group in GROUPS for file in (ROOT / "conf" / group).glob("*.yaml")),
+    ids=lambda file: file.stem,
 )
 def test_every_choice_of_every_group_composes(file: Path) -> None:
     group, name = file.parent.name, GROUPS[file.parent.name]
@@ -159,3 +162,10 @@ def test_every_choice_of_every_group_composes(file: Path) -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose(name, overrides=[f"{group}={file.stem}", "pipeline=any"])
     assert group in config
+
+
+def test_every_activation_that_is_allowed_is_known_to_keras() -> None:
+    import keras
+
+    for name in LIMITS["activation"].choices:
+        assert callable(keras.activations.get(name))

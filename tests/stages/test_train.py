@@ -12,6 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from classifier.saving import load_model
+from conftest import ROOT
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -85,7 +86,7 @@ def test_a_loss_that_becomes_nan_fails_the_run(
     shutil.copytree(finished / "data", project / "data")
     status, error, _ = run_stage("train", "pipeline=tiny", "optimizer.learning_rate=1e38")
     assert status == 1
-    assert "the loss became NaN in epoch" in error
+    assert "the loss became NaN or infinite at step" in error
     assert list(Path("models").iterdir()) == []
     client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
@@ -110,3 +111,80 @@ def test_residual_model_and_early_stopping(run_stage: Run, finished: Path, proje
     assert len(history) < 6
     architecture = json.loads(Path("models/tiny/architecture.json").read_text())
     assert architecture["class_name"] == "Functional"
+
+
+@pytest.fixture
+def plain(finished: Path, project: Path) -> Path:
+    """A project with data, whose params.yaml leaves the model's own settings as they are."""
+    shutil.copytree(finished / "data", project / "data")
+    params = project / "params.yaml"
+    lines = params.read_text().splitlines(keepends=True)
+    params.write_text("".join(line for line in lines if not line.startswith("      model:")))
+    return project
+
+
+FAMILIES = sorted(f.stem for f in (ROOT / "conf" / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "transfer"])
+def test_every_model_family_trains(run_stage: Run, plain: Path, family: str) -> None:
+    status, error, _ = run_stage("train", "pipeline=tiny", f"model={family}", "epochs=1")
+    assert status == 0, error
+    assert load_model(Path("models/tiny/model.keras")).name == family
+
+
+def test_options_together_and_the_stages_after(run_stage: Run, plain: Path) -> None:
+    options = ["precision=mixed_bfloat16", "class_weight=balanced", "steps_per_execution=2"]
+    groups = ["mixing=mixup", "optimizer=lion", "schedule=plateau"]
+    status, error, _ = run_stage("train", "pipeline=tiny", *options, *groups)
+    assert status == 0, error
+    model = load_model(Path("models/tiny/model.keras"))
+    assert model.get_layer("block1_convolution1").compute_dtype == "bfloat16"
+    assert model.get_layer("probabilities").compute_dtype == "float32"
+    for stage in ("evaluate", "export"):
+        status, error, _ = run_stage(stage, "pipeline=tiny")
+        assert status == 0, error
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("base", ["tiny", "models:/tiny@candidate", "models/tiny/model.keras"])
+def test_transfer_from_what_this_project_trained(
+    run_stage: Run, finished: Path, plain: Path, base: str
+) -> None:
+    for name in ("models", "mlartifacts"):
+        shutil.copytree(finished / name, plain / name)
+    shutil.copy(finished / "mlflow.db", plain)
+    if base.startswith("models:/"):
+        assert run_stage("export", "pipeline=tiny")[0] == 0  # registers it in this store
+        shutil.rmtree(plain / "models")
+    before = keras.saving.load_model(finished / "models" / "tiny" / "model.keras")
+    options = ["epochs=1", "fine_tune_epochs=2", "fine_tune_layers=1", "monitor=loss"]
+    status, error, output = run_stage(
+        "train", "pipeline=tiny", "model=transfer", f"model.base={base}", *options
+    )
+    assert status == 0, error
+    assert "3 epochs in" in output
+    model = load_model(Path("models/tiny/last.keras"))
+    first, tuned = (
+        [model_.get_layer(name).get_weights()[0] for model_ in (before, model)]
+        for name in ("block1_convolution1_normalization", "block1_convolution1")
+    )
+    np.testing.assert_array_equal(*first)
+    assert (tuned[0] != tuned[1]).any()
+    rates = pd.read_csv("models/tiny/history.csv")["learning_rate"]
+    assert rates[1] == pytest.approx(0.1 * rates[0])
+
+
+def test_what_cannot_be_transferred(run_stage: Run, plain: Path) -> None:
+    for base, expected in {
+        "tiny": "models/tiny/model.keras is missing: make it with 'dvc repro train@tiny'",
+        "models:/tiny@champion": "base models:/tiny@champion: ",
+        "MobileNetV2": "model: weights imagenet of base MobileNetV2 cannot be had",
+    }.items():
+        command = ["pipeline=tiny", "model=transfer", f"model.base={base}"]
+        status, error, _ = run_stage("train", *command)
+        assert status == 1
+        assert expected in error
+        assert "Traceback" not in error
+    status, error, _ = run_stage("train", "pipeline=tiny", "model=dense", "fine_tune_epochs=1")
+    assert (status, "no layer of dense is frozen" in error) == (1, True)
