@@ -24,11 +24,12 @@ $(INSTALLED): $(REQUIREMENTS) pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-repro: setup ## Run the pipelines: every stage whose inputs changed
+repro: setup ## Run the pipelines: every stage whose inputs changed (RECIPE=best: by that recipe)
+	$(if $(RECIPE),python -m stages.recipe $(RECIPE))
 	dvc repro
 
 test: setup ## Run the tests
-	python -m pytest
+	python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: setup ## Check style and types
 	ruff check .
