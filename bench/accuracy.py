@@ -1,0 +1,102 @@
+"""Both pipelines beside the published examples, in one run on one machine, turn by turn.
+
+$ python bench/accuracy.py                                  # standard recipes, 3 seeds: 45 minutes
+$ python bench/accuracy.py --recipes best --seeds 7         # the long ones, once
+
+Each contender is trained in a process of its own, from nothing, on the same files; the test split
+is looked at once a training, at its end. Prints a table: medians of the seeds' times, and the mean
+of their accuracies with the smallest and largest.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from checkout import ROOT, Result, checkout, run, set_params, train
+from classifier.data.manifest import SPLITS, read_manifest
+from classifier.data.raw import read_raw
+
+PEERS = {
+    "mnist": ("mnist_convnet", "Keras example, mnist_convnet"),
+    "flowers": ("flowers_tutorial", "TensorFlow tutorial, image classification"),
+}
+GOAL = 0.992  # MNIST's validation accuracy that the table says the time to
+
+
+def peer_data(folder: Path, pipeline: str) -> Path:
+    """What the peer reads: MNIST's file, or the flowers as a folder a split and a class."""
+    run(folder, "dvc", "repro", "--quiet", f"split@{pipeline}")
+    raw = folder / "data" / "raw" / pipeline
+    source = json.loads((raw / "source.json").read_text("utf-8"))
+    if pipeline == "mnist":
+        return raw / source["file"]
+    table = read_manifest(folder / "data" / "split" / f"{pipeline}.csv").set_index("id")
+    photos = folder / "photos"
+    for image in read_raw(raw / source["file"], source["format"], source["classes"]):
+        if table["split"][image.id] in SPLITS:
+            path = photos / table["split"][image.id] / image.class_name / Path(image.id).name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(image.content)
+    return photos
+
+
+def peer(script: str, data: Path, seed: int) -> Result:
+    command = [sys.executable, str(ROOT / "bench" / "peers" / f"{script}.py"), str(data), str(seed)]
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return Result(**json.loads(output.splitlines()[-1]))
+
+
+def time_to(result: Result, goal: float) -> float | None:
+    return next((seconds for seconds, value in result.validation if value >= goal), None)
+
+
+def row(pipeline: str, name: str, results: list[Result]) -> str:
+    accuracies = [100 * result.accuracy for result in results]
+    spread = f" ({min(accuracies):.2f} to {max(accuracies):.2f})" if len(results) > 1 else ""
+    times = [time_to(result, GOAL) for result in results]
+    reached = [seconds for seconds in times if seconds is not None]
+    goal = f"{statistics.median(reached):.0f} s" if len(reached) == len(times) else "never"
+    cells = [
+        pipeline,
+        name,
+        f"{statistics.mean(accuracies):.2f} %{spread}",
+        f"{statistics.median(result.seconds for result in results):.0f} s",
+        goal if pipeline == "mnist" else "",
+        f"{statistics.median(result.images / result.seconds for result in results):,.0f}",
+        f"{results[0].parameters:,}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pipelines", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--recipes", nargs="+", default=["standard"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[7, 8, 9])
+    parser.add_argument("--without-peers", action="store_true")
+    arguments = parser.parse_args()
+    results: dict[tuple[str, str], list[Result]] = {}
+    with checkout() as folder:
+        for pipeline in arguments.pipelines:
+            script, title = PEERS[pipeline]
+            data = peer_data(folder, pipeline)
+            for seed in arguments.seeds:
+                for recipe in arguments.recipes:
+                    run(folder, sys.executable, "-m", "stages.recipe", recipe, pipeline)
+                    set_params(folder, {f"{pipeline}.train.seed": seed})
+                    results.setdefault((pipeline, recipe), []).append(train(folder, pipeline))
+                if not arguments.without_peers:
+                    results.setdefault((pipeline, title), []).append(peer(script, data, seed))
+                for (name, contender), found in results.items():
+                    print(f"seed {seed}: {row(name, contender, found)}", file=sys.stderr)
+    print("| data | contender | test accuracy | training | to 99.2 % | images/s | parameters |")
+    print("|---|---|---|---|---|---|---|")
+    for (pipeline, contender), found in results.items():
+        print(row(pipeline, contender, found))
+
+
+if __name__ == "__main__":
+    main()

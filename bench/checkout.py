@@ -1,0 +1,100 @@
+"""A checkout to measure in: the code as it lies here, its own outputs and MLflow store."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+from mlflow.tracking import MlflowClient
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Result(NamedTuple):
+    """What one training came to."""
+
+    accuracy: float  # of the test split
+    seconds: float  # of training
+    images: int  # that it was trained on, each epoch's counted
+    parameters: int
+    validation: list[tuple[float, float]]  # seconds since the start and accuracy, an epoch each
+
+
+@contextmanager
+def checkout() -> Iterator[Path]:
+    """Copies the tracked files to a temporary folder, which shares this checkout's DVC cache."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary, "checkout")
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        cache = f"[cache]\n    dir = {ROOT / '.dvc' / 'cache'}\n[core]\n    no_scm = true\n"
+        (folder / ".dvc" / "config.local").write_text(cache)
+        yield folder
+
+
+def run(folder: Path, *words: str) -> None:
+    """Runs a program of this virtual environment there; what it prints goes to standard error."""
+    environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    subprocess.run(words, cwd=folder, env=environment, stdout=sys.stderr, check=True)
+
+
+def set_params(folder: Path, changes: dict[str, Any]) -> None:
+    """Sets values of params.yaml by their dotted keys; a pipeline or section may be new."""
+    yaml = YAML()
+    content = yaml.load(folder / "params.yaml")
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        node = content["pipelines"]
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    yaml.dump(content, folder / "params.yaml")
+
+
+def copy_pipeline(folder: Path, pattern: str, name: str, changes: dict[str, Any]) -> None:
+    """Adds a pipeline that is like ``pattern`` but for values by their keys in its section."""
+    sections = YAML(typ="safe").load(folder / "params.yaml")["pipelines"][pattern]
+    set_params(folder, {name: sections})
+    set_params(folder, {f"{name}.{key}": value for key, value in changes.items()})
+
+
+def train(folder: Path, pipeline: str) -> Result:
+    """Trains and evaluates the pipeline there, whatever the cache knows of it."""
+    run(folder, "dvc", "repro", "--quiet", f"augment@{pipeline}")
+    run(folder, "dvc", "repro", "--quiet", "--no-run-cache", f"evaluate@{pipeline}")
+    metrics = json.loads((folder / "reports" / pipeline / "metrics.json").read_text())
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(pipeline)
+    latest = client.search_runs([experiment.experiment_id], max_results=1)[0]
+    seconds = latest.data.metrics["training_seconds"]
+    epochs = client.get_metric_history(latest.info.run_id, "val_accuracy")
+    last = max(epoch.timestamp for epoch in epochs)
+    images = len(np.load(folder / "data" / "normalized" / pipeline / "train.npy", mmap_mode="r"))
+    return Result(
+        accuracy=metrics["accuracy"],
+        seconds=seconds,
+        images=images * len(epochs),
+        parameters=int(latest.data.metrics["model.parameters"]),
+        validation=[
+            (seconds - (last - epoch.timestamp) / 1000, epoch.value)
+            for epoch in sorted(epochs, key=lambda epoch: epoch.step)
+        ],
+    )

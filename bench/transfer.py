@@ -1,0 +1,88 @@
+"""What a trained base saves: classes that it never saw, on its features and from nothing.
+
+$ python bench/transfer.py        # 25 minutes
+
+Digits 0 to 4 train a base, for digits 5 to 9; daisies, dandelions and roses train one, for
+sunflowers and tulips. Three contenders each, with all images of the new classes and with few: a
+new head on the frozen base; the same, and then the base's last layers at a tenth of the rate; the
+base's architecture from nothing. Base and task share no class, hence no image. Prints a table.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from checkout import Result, checkout, copy_pipeline, train
+
+
+class Task(NamedTuple):
+    pipeline: str  # whose data and training are the pattern
+    base: list[str]  # classes of the base
+    new: list[str]
+    base_epochs: int
+    epochs: int  # of each contender, with all images
+    few: int  # images, of all classes together
+    few_epochs: int
+
+
+TASKS = [
+    Task("mnist", list("01234"), list("56789"), 4, 4, few=100, few_epochs=40),
+    Task("flowers", ["daisy", "dandelion", "roses"], ["sunflowers", "tulips"], 20, 20, 100, 40),
+]
+FINE_TUNED = 8  # the base's last layers with weights
+
+
+def contenders(base: str, epochs: int) -> dict[str, dict[str, Any]]:
+    """What each changes of the pattern's train section; all train for the same epochs."""
+    on_base = {"groups.model": "transfer", "model": {"base": base}}
+    head = max(1, epochs // 4)
+    thawed = {"fine_tune_epochs": epochs - head, "fine_tune_layers": FINE_TUNED}
+    return {
+        "head on the base": on_base | {"epochs": epochs},
+        f"head, then {FINE_TUNED} layers too": on_base | {"epochs": head} | thawed,
+        "from nothing": {"epochs": epochs},
+    }
+
+
+def row(task: str, images: int, contender: str, result: Result) -> str:
+    accuracy, seconds = f"{100 * result.accuracy:.2f} %", f"{result.seconds:.0f} s"
+    return f"| {task} | {images:,} | {contender} | {accuracy} | {seconds} |"
+
+
+def run_task(folder: Path, task: Task) -> list[str]:
+    base = f"{task.pipeline}_base"
+    changes = {"split.classes": task.base, "train.epochs": task.base_epochs}
+    copy_pipeline(folder, task.pipeline, base, changes)
+    result = train(folder, base)
+    count = result.images // task.base_epochs
+    rows = [row(", ".join(task.base), count, "the base", result)]
+    for size, epochs in ((None, task.epochs), (task.few, task.few_epochs)):
+        for number, (contender, changes) in enumerate(contenders(base, epochs).items()):
+            name = f"{task.pipeline}_{size or 'all'}_{number}"
+            changed = {f"train.{key}": value for key, value in changes.items()}
+            changed["split.classes"] = task.new
+            if size:
+                changed |= {"split.train": size, "train.batch_size": 16}
+            copy_pipeline(folder, task.pipeline, name, changed)
+            result = train(folder, name)
+            count = result.images // epochs
+            rows.append(row(", ".join(task.new), count, contender, result))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pipelines", nargs="+", default=[task.pipeline for task in TASKS])
+    chosen = parser.parse_args().pipelines
+    rows = []
+    with checkout() as folder:
+        for task in TASKS:
+            if task.pipeline in chosen:
+                rows += run_task(folder, task)
+    print("| classes | images to train | contender | test accuracy | training |")
+    print("|---|---|---|---|---|")
+    print("\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
