@@ -98,7 +98,8 @@ def load_model(path: Path) -> keras.Model:
         InputError: ``path`` is an HDF5 file.
     """
     _refuse_hdf5(path)
-    import classifier.normalization  # noqa: F401  registers its layers
+    import classifier.batch_normalization
+    import classifier.normalization  # noqa: F401  they register their layers
 
     return keras.saving.load_model(path)
 

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from classifier.batch_normalization import FusedBatchNormalization
+
 Layers = list[keras.layers.Layer]
 
 
@@ -33,7 +35,7 @@ def unit(
     name = f"{layer.name}_normalization"
     scale = {"gamma_initializer": gamma, "name": name}
     normalizations: dict[str, Layers] = {
-        "batch": [layers.BatchNormalization(**scale)],
+        "batch": [FusedBatchNormalization(**scale)],
         "layer": [layers.LayerNormalization(**scale)],
         "group": [layers.GroupNormalization(width // math.gcd(8, width), **scale)],
         "none": [],
