@@ -91,6 +91,8 @@ def _variables(model: keras.Model) -> list[Any]:
 def _plain(callback: keras.callbacks.Callback) -> State:
     plain: State = {}
     for name, value in vars(callback).items():
+        if name == "min_delta":
+            continue  # whose sign Keras's callbacks turn for a loss when they begin
         if isinstance(value, np.generic):
             value = value.item()
         if value is None or isinstance(value, (bool, int, float, str)):

@@ -24,4 +24,7 @@ def unfreeze(model: keras.Model, count: int) -> list[str]:
     thawed = frozen_layers(model)[-count:]
     for layer in thawed:
         layer.trainable = True
+        for inner in layer._flatten_layers():  # of a layer that is a model itself
+            if isinstance(inner, layers.BatchNormalization):
+                inner.trainable = False
     return [layer.name for layer in thawed]

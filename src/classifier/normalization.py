@@ -65,8 +65,9 @@ class LocalContrastNormalization(layers.Layer):
         variance = self._local_mean(ops.square(centred))
         # The root of 0 has no slope: an epsilon far below one grey level keeps gradients finite.
         deviation = ops.sqrt(variance + 1e-6)
-        usual = ops.mean(deviation) if training else ops.cast(self.usual_deviation, images.dtype)
-        if training:
+        learning = training and self.trainable
+        usual = ops.mean(deviation) if learning else ops.cast(self.usual_deviation, images.dtype)
+        if learning:
             kept = self.momentum * self.usual_deviation
             self.usual_deviation.assign(kept + (1 - self.momentum) * ops.cast(usual, kept.dtype))
         scaled = centred / ops.maximum(deviation, usual + self.epsilon)

@@ -32,12 +32,11 @@ def save_model(model: keras.Model, path: Path) -> None:
 def save_forms(last: keras.Model, checkpoint: Path, folder: Path) -> keras.Model:
     """Saves a training's result in every form, and returns the best epoch's model.
 
-    ``model.keras`` is the best epoch (from ``checkpoint``, which is deleted), ``last.keras`` the
-    last one; ``architecture.json`` and ``model.weights.h5`` are the two parts of the best one.
+    ``model.keras`` is the best epoch (from ``checkpoint``), ``last.keras`` the last one;
+    ``architecture.json`` and ``model.weights.h5`` are the two parts of the best one.
     """
     save_model(last, folder / "last.keras")
     canonicalize(checkpoint, folder / "model.keras")
-    checkpoint.unlink()
     best = load_model(folder / "model.keras")
     save_architecture(best, folder / "architecture.json")
     save_weights(best, folder / "model.weights.h5")
@@ -86,6 +85,15 @@ def save_architecture(model: keras.Model, path: Path) -> None:
     path.write_bytes(_dump(content) + b"\n")
 
 
+def load_architecture(path: Path) -> keras.Model:
+    """A model of the architecture that :func:`save_architecture` wrote, with new weights.
+
+    ``load_weights`` of what it gives takes a file of :func:`save_weights`.
+    """
+    _register_layers()
+    return keras.models.model_from_json(path.read_text("utf-8"))
+
+
 def save_weights(model: keras.Model, path: Path) -> None:
     """Saves the weights alone, as HDF5 for ``model.load_weights``; ``path`` ends in .weights.h5."""
     model.save_weights(path)
@@ -98,10 +106,13 @@ def load_model(path: Path) -> keras.Model:
         InputError: ``path`` is an HDF5 file.
     """
     _refuse_hdf5(path)
-    import classifier.batch_normalization
-    import classifier.normalization  # noqa: F401  they register their layers
-
+    _register_layers()
     return keras.saving.load_model(path)
+
+
+def _register_layers() -> None:
+    import classifier.batch_normalization
+    import classifier.normalization  # noqa: F401  Keras knows their layers from now on
 
 
 def _refuse_hdf5(path: Path) -> None:

@@ -28,8 +28,9 @@ def step(learning_rate: float, steps: int, *, at: Sequence[float], factor: float
 
     Args:
         at: shares of the training, rising, each between 0 and 1.
-        factor: what each drop leaves.
+        factor: what each drop leaves, above 0.
     """
+    _check_factor(factor)
     boundaries = [round(share * steps) for share in at]
     rates = [learning_rate * factor**drops for drops in range(len(at) + 1)]
     return Rate(schedules.PiecewiseConstantDecay(boundaries, rates))
@@ -80,12 +81,19 @@ def plateau(
 
     Args:
         watch: a metric, as in the history.
+        factor: what each drop leaves, above 0 and below 1.
         lowest: the rate falls no further, as a share of the first.
     """
+    _check_factor(factor)
     reduce = keras.callbacks.ReduceLROnPlateau(
         monitor=watch, factor=factor, patience=wait, min_lr=lowest * learning_rate
     )
     return Rate(learning_rate, [reduce])
+
+
+def _check_factor(factor: float) -> None:
+    if not 0 < factor < 1:
+        raise ValueError(f"factor is {factor}: each drop must leave a share between 0 and 1")
 
 
 def _risen_cosine(

@@ -195,8 +195,13 @@ def log_metrics(metrics: Mapping[str, Any]) -> None:
 
 
 def log_params(params: Mapping[str, Any]) -> None:
-    """Logs a nested dictionary's parameters, keys joined by dots."""
-    mlflow.log_params(flatten(params))
+    """Logs a nested dictionary's parameters, keys joined by dots.
+
+    A run that goes on keeps the values that it has: MLflow's parameters never change.
+    """
+    known = mlflow.get_run(mlflow.active_run().info.run_id).data.params
+    new = {key: value for key, value in flatten(params).items() if key not in known}
+    mlflow.log_params(new)
 
 
 def log_data(images: np.ndarray, labels: np.ndarray, name: str, *, source: str) -> None:

@@ -16,7 +16,10 @@ from classifier.phases import Phase
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Stops at the first step whose loss is NaN or infinite, and remembers it."""
+    """Stops when a step's loss is NaN or infinite, and remembers the step.
+
+    With ``steps_per_execution``, the last step of those that were executed together.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +76,7 @@ def fit(
             loss=keras.losses.CategoricalCrossentropy(label_smoothing=options.label_smoothing),
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=options.jit_compile,
-            steps_per_execution=min(options.steps_per_execution, steps),
+            steps_per_execution=_divisor(steps, options.steps_per_execution),
         )
         stop_on_nan = StopOnNaN()
         callbacks = [stop_on_nan, *_callbacks(phase, options, rows, folder, on_epoch)]
@@ -95,6 +98,31 @@ def fit(
                 f"{len(rows)}: try a smaller optimizer.learning_rate, or optimizer.clipnorm=1"
             )
     return pd.DataFrame(rows)
+
+
+def _divisor(steps: int, largest: int) -> int:
+    """The largest number up to ``largest`` that divides ``steps``.
+
+    Keras rounds up the executions of an epoch otherwise, which then takes batches of the next.
+    """
+    return max(number for number in range(1, min(largest, steps) + 1) if steps % number == 0)
+
+
+class KeepAverages(keras.callbacks.Callback):
+    """Keeps the averaged weights in the model when a training stops before its last epoch.
+
+    Keras lets ``SwapEMAWeights`` see to that in the last epoch alone; ``fit`` ends by copying the
+    optimizer's averages to the model, and those are the unaveraged weights then. Comes after
+    whatever may stop the training.
+    """
+
+    def __init__(self, averages: keras.callbacks.SwapEMAWeights):
+        super().__init__()
+        self.averages = averages
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        if self.model.stop_training:
+            self.averages._finalize_ema_values()
 
 
 def _callbacks(
@@ -120,13 +148,14 @@ def _callbacks(
         on_epoch(epoch + 1, row)
 
     # The averages first: what is saved and stopped by is what they give.
-    callbacks: list[keras.callbacks.Callback] = []
-    if phase.optimizer.use_ema:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    averages = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    callbacks: list[keras.callbacks.Callback] = [averages] if phase.optimizer.use_ema else []
     callbacks += [found, keras.callbacks.LambdaCallback(on_epoch_end=record), *phase.callbacks]
     if options.patience is not None:
         stopping = keras.callbacks.EarlyStopping(monitor=monitor, patience=options.patience)
         callbacks.append(stopping)
+    if phase.optimizer.use_ema:
+        callbacks.append(KeepAverages(averages))
     return callbacks
 
 

@@ -1,14 +1,18 @@
 """Policies are functions of a seed, and survive their JSON."""
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from classifier.augmentation import augment_array, from_config, to_config
 from classifier.random_affine import RandomAffine
 from classifier.random_resized_crop import RandomResizedCrop
+from conftest import ROOT
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
 
@@ -36,6 +40,16 @@ def test_each_image_of_a_batch_has_its_own_draw() -> None:
     same = np.repeat(IMAGES[:1], 8, axis=0)
     found = augment_array(same, [RandomResizedCrop(scale=(0.3, 0.9))], (1, 2))
     assert len({image.tobytes() for image in found}) == 8
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "conf" / "policy").glob("*.yaml")), ids=lambda file: file.stem
+)
+def test_every_choice_changes_pictures_but_not_their_shape(file: Path) -> None:
+    layers = list(instantiate(OmegaConf.load(file), _convert_="all").values())
+    changed = augment_array(IMAGES, layers, (1, 2))
+    assert (changed.shape, changed.dtype) == (IMAGES.shape, np.uint8)
+    assert np.array_equal(changed, IMAGES) == (file.stem == "none")
 
 
 def test_no_layers_change_nothing() -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from classifier.batch_normalization import FusedBatchNormalization
 from classifier.gradients import (
     GradientError,
     central_differences,
@@ -25,7 +24,6 @@ KINDS: dict[str, Any] = {
     "convolution": lambda: keras.layers.Conv2D(2, 3, padding="same", dtype="float64"),
     "layer normalization": lambda: keras.layers.LayerNormalization(dtype="float64"),
     "batch normalization": lambda: keras.layers.BatchNormalization(dtype="float64"),
-    "fused batch normalization": lambda: FusedBatchNormalization(dtype="float64"),
     "per image": lambda: PerImageStandardization(dtype="float64"),
     "local contrast": lambda: LocalContrastNormalization(3, dtype="float64"),
 }

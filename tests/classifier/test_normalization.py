@@ -118,3 +118,13 @@ def test_saved_and_loaded(tmp_path: Path, method: str) -> None:
 def test_unknown_method() -> None:
     with pytest.raises(ValueError, match="unknown normalization method 'none'"):
         apply("none")
+
+
+def test_a_frozen_layer_keeps_its_usual_deviation() -> None:
+    layer = normalization_layer({"method": "local_contrast", **STATISTICS})
+    layer(keras.ops.cast(IMAGES, "float32"), training=True)
+    layer.trainable = False
+    before = layer.usual_deviation.numpy()
+    changed = layer(keras.ops.cast(IMAGES // 2, "float32"), training=True)
+    assert layer.usual_deviation.numpy() == before
+    np.testing.assert_array_equal(changed, layer(keras.ops.cast(IMAGES // 2, "float32")))

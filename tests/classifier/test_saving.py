@@ -1,5 +1,6 @@
 """Saved models are the same bytes for the same model."""
 
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -9,7 +10,16 @@ import numpy as np
 import pytest
 
 from classifier.errors import InputError
-from classifier.saving import fingerprint, load_model, save_model
+from classifier.saving import (
+    fingerprint,
+    load_architecture,
+    load_model,
+    save_architecture,
+    save_forms,
+    save_model,
+    save_weights,
+)
+from conftest import build_model, command
 
 
 def build() -> keras.Model:
@@ -59,3 +69,36 @@ def test_a_whole_model_is_not_kept_as_hdf5(tmp_path: Path, name: str) -> None:
         with pytest.raises(InputError, match="legacy format for a whole model"):
             action()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_forms_are_saved_again_after_a_break(tmp_path: Path) -> None:
+    """A process killed after saving them, before its folder is in place, saves them anew."""
+    model = build()
+    model.save(tmp_path / "best.keras")
+    contents = []
+    for name in ("broken", "again"):
+        (tmp_path / name).mkdir()
+        assert fingerprint(save_forms(model, tmp_path / "best.keras", tmp_path / name))
+        contents.append({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()})
+    assert contents[0] == contents[1]
+    forms = {"model.keras", "last.keras", "architecture.json", "model.weights.h5"}
+    assert set(contents[0]) == forms
+
+
+def test_architecture_and_weights_make_the_model_in_another_process(tmp_path: Path) -> None:
+    model = build_model("convnet")
+    save_architecture(model, tmp_path / "architecture.json")
+    save_weights(model, tmp_path / "model.weights.h5")
+    code = (
+        "from pathlib import Path; from classifier.saving import load_architecture, save_weights;"
+        "model = load_architecture(Path('architecture.json'));"
+        "model.load_weights('model.weights.h5'); save_weights(model, Path('again.weights.h5'))"
+    )
+    command(sys.executable, "-c", code, cwd=tmp_path)
+    fresh = load_architecture(tmp_path / "architecture.json")
+    save_architecture(fresh, tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "architecture.json").read_bytes()
+    assert not np.array_equal(fresh.layers[-1].kernel, model.layers[-1].kernel)
+    fresh.load_weights(tmp_path / "again.weights.h5")
+    for one, other in zip(fresh.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

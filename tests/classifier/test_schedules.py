@@ -1,9 +1,14 @@
 """Learning rates over a training's steps."""
 
+from pathlib import Path
+
 import keras
 import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from classifier import schedules
+from conftest import ROOT
 
 STEPS = 100
 
@@ -47,6 +52,24 @@ def test_one_cycle_begins_low_and_ends_lower() -> None:
     assert found[0] == pytest.approx(0.04)
     assert found[30] == max(found) == pytest.approx(1.0)
     assert found[-1] == pytest.approx(0.0001, abs=1e-6)
+
+
+@pytest.mark.parametrize("factor", [-0.1, 0.0, 1.0])
+def test_a_factor_that_is_no_drop_is_refused(factor: float) -> None:
+    with pytest.raises(ValueError, match=f"factor is {factor}"):
+        schedules.step(0.1, 100, at=[0.5], factor=factor)
+    with pytest.raises(ValueError, match=f"factor is {factor}"):
+        schedules.plateau(0.1, 100, watch="val_loss", factor=factor, wait=1, lowest=0.0)
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "conf" / "schedule").glob("*.yaml")), ids=lambda file: file.stem
+)
+def test_every_choice_gives_a_rate_between_nothing_and_the_peak(file: Path) -> None:
+    rate = instantiate(OmegaConf.load(file), 0.1, 100)
+    values = [float(rate.value(n)) if callable(rate.value) else rate.value for n in range(100)]
+    assert max(values) == pytest.approx(0.1, rel=0.05)
+    assert min(values) >= 0
 
 
 def test_plateau_is_a_callback() -> None:

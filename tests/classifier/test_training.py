@@ -95,12 +95,18 @@ def cosine() -> tuple[keras.optimizers.Optimizer, list[keras.callbacks.Callback]
     return keras.optimizers.AdamW(rate.value, use_ema=True, ema_momentum=0.9), []
 
 
+def plateau_of_small_steps() -> tuple[keras.optimizers.Optimizer, list[keras.callbacks.Callback]]:
+    """Its loss falls by less than the callback's ``min_delta``: the sign of that one decides."""
+    rate = schedules.plateau(1e-6, 6 * STEPS, watch="val_loss", factor=0.5, wait=1, lowest=0.0)
+    return keras.optimizers.SGD(rate.value), list(rate.callbacks)
+
+
 def plateau() -> tuple[keras.optimizers.Optimizer, list[keras.callbacks.Callback]]:
     rate = schedules.plateau(0.01, 6 * STEPS, watch="loss", factor=0.5, wait=1, lowest=0.0)
     return keras.optimizers.SGD(rate.value, momentum=0.9), list(rate.callbacks)
 
 
-@pytest.mark.parametrize("recipe", [cosine, plateau], ids=["cosine-ema", "plateau"])
+@pytest.mark.parametrize("recipe", [cosine, plateau, plateau_of_small_steps])
 @pytest.mark.parametrize("killed_in", [1, 3, 6])
 def test_a_killed_training_ends_with_the_same_weights(
     recipe: Callable[[], Any], killed_in: int, tmp_path: Path
@@ -136,6 +142,42 @@ def test_a_killed_training_ends_with_the_same_weights(
         np.testing.assert_array_equal(one, other)
     best = [keras.models.load_model(tmp_path / name / "best.keras") for name in ("whole", "broken")]
     for one, other in zip(*(model.get_weights() for model in best), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_steps_executed_together_stay_within_an_epoch(tmp_path: Path) -> None:
+    """Three steps an epoch, two asked for at once: the same batches, the same weights."""
+    weights = []
+    for number, together in enumerate((1, 2, 3)):
+        model, (optimizer, _) = network(), cosine()
+        fit(model, optimizer, tmp_path / str(number), epochs=3, steps_per_execution=together)
+        assert int(optimizer.iterations) == 3 * STEPS
+        weights.append(model.get_weights())
+    for other in weights[1:]:
+        for one, value in zip(weights[0], other, strict=True):
+            np.testing.assert_allclose(one, value, rtol=1e-4, atol=1e-6)
+
+
+def test_an_early_stop_keeps_the_averaged_weights(tmp_path: Path) -> None:
+    """A rate of 0 after the first epoch: nothing improves, the training stops."""
+    model = network()
+    optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9)
+    still = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: optimizer.learning_rate.assign(0.5 * (epoch < 1))
+    )
+    seen: list[list[np.ndarray]] = []
+    history = fit(
+        model,
+        optimizer,
+        tmp_path,
+        epochs=9,
+        patience=1,
+        monitor="val_accuracy",
+        callbacks=[still],
+        on_epoch=lambda epoch, logs: seen.append(model.get_weights()),
+    )
+    assert len(history) < 9
+    for one, other in zip(model.get_weights(), seen[-1], strict=True):
         np.testing.assert_array_equal(one, other)
 
 

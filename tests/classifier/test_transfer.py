@@ -107,6 +107,9 @@ def test_what_cannot_be_a_base(base: Path, tmp_path: Path) -> None:
         transferred(str(base), shape=(48, 48, 3))
     with pytest.raises(ValueError, match="does not exist"):
         transferred(str(tmp_path / "none.keras"))
+    (tmp_path / "whole.h5").touch()
+    with pytest.raises(InputError, match="legacy format for a whole model"):
+        transferred(str(tmp_path / "whole.h5"))
     with pytest.raises(ValueError, match=r"dense.weights.h5 of base MobileNetV2 cannot be loaded"):
         transferred("MobileNetV2", wrong)
 

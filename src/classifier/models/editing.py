@@ -17,7 +17,7 @@ def replace_layer(model: keras.Model, name: str, layer: keras.layers.Layer) -> k
     Raises:
         ValueError: the model has no such layer; names those it has.
     """
-    return _edited(model, name, lambda old, *inputs, **options: layer(*inputs))
+    return _edited(model, name, lambda old, *inputs, **options: layer(*inputs), renewed=name)
 
 
 def insert_after(model: keras.Model, name: str, layer: keras.layers.Layer) -> keras.Model:
@@ -50,7 +50,9 @@ def replace_head(model: keras.Model, classes: int) -> keras.Model:
     return replace_layer(model, model.layers[-1].name, head)
 
 
-def _edited(model: keras.Model, name: str, call: Callable[..., Any]) -> keras.Model:
+def _edited(
+    model: keras.Model, name: str, call: Callable[..., Any], renewed: str | None = None
+) -> keras.Model:
     names = [layer.name for layer in model.layers]
     if name not in names:
         raise ValueError(f"{model.name} has no layer '{name}': it has {', '.join(names)}")
@@ -61,7 +63,7 @@ def _edited(model: keras.Model, name: str, call: Callable[..., Any]) -> keras.Mo
             call(layer, *inputs, **options) if layer.name == name else layer(*inputs, **options)
         ),
     )
-    kept = {layer.name: layer for layer in model.layers}
+    kept = {layer.name: layer for layer in model.layers if layer.name != renewed}
     for layer in edited.layers:
         weights = kept[layer.name].get_weights() if layer.name in kept else []
         if [value.shape for value in weights] == [value.shape for value in layer.get_weights()]:

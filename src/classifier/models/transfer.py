@@ -47,7 +47,7 @@ def transfer(
         ValueError: there is no such base, its images are of another shape, or the weights are of
             another architecture or cannot be read.
     """
-    if base.endswith(".keras"):
+    if Path(base).suffix in (".keras", ".h5", ".hdf5"):
         image, features = _trained(Path(base), image_shape)
     else:
         image, features = _application(base, weights, image_shape)
@@ -96,13 +96,14 @@ def _application(
     if image_shape[-1] != 3:
         raise ValueError(f"base {name} takes colour images: set normalize.channels=3")
     image = keras.Input(image_shape, dtype="uint8", name="image")
+    pixels = _preprocessed(image, name, build)
     published = weights == "imagenet"
     try:
         model = build(
             include_top=False,
             weights=weights if published else None,
             input_shape=image_shape,
-            input_tensor=_preprocessed(image, name, build),
+            input_tensor=pixels,
         )
         if weights and not published:
             model.load_weights(weights)
@@ -123,7 +124,9 @@ def _preprocessed(
     black = preprocess(np.zeros((3, 3), np.float32))[0]
     slopes = preprocess(np.eye(3, dtype=np.float32)) - black
     if np.count_nonzero(slopes - np.diag(np.diag(slopes))):
-        raise ValueError("it was trained on BGR pixels: choose a base of RGB, such as ResNet50V2")
+        raise ValueError(
+            f"base {name} was trained on BGR pixels: choose a base of RGB, such as ResNet50V2"
+        )
     if (slopes == np.eye(3)).all() and not black.any():
         return image  # it has a layer of its own for that
     layer = layers.Rescaling(np.diag(slopes).tolist(), black.tolist(), name="normalization")

@@ -25,6 +25,12 @@ def test_a_new_head_keeps_the_features(family: str) -> None:
     assert model.output_shape == (None, 5)
 
 
+def test_a_new_head_for_as_many_classes_is_new() -> None:
+    model = build_model("convnet")
+    kernels = [m.layers[-1].kernel.numpy() for m in (model, replace_head(model, 5))]
+    assert not np.array_equal(*kernels)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_layer_added_and_removed(family: str) -> None:
     model = build_model(family)

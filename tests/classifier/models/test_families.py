@@ -117,6 +117,12 @@ def test_convnet_s_padding_and_pooling(padding: str, pool: str, size: int) -> No
     assert found == ([] if pool == "strides" else [kinds[pool]] * 3)
 
 
+@pytest.mark.parametrize("pool", ["strides", "max"])
+def test_convolutions_that_trim_too_much_are_refused(pool: str) -> None:
+    with pytest.raises(ValueError, match=r"28 pixels .* trim 2 pixels each: padding=same"):
+        build_model("convnet", size=28, filters=[4, 8, 16], padding="valid", pool=pool)
+
+
 def test_a_residual_block_begins_as_the_identity() -> None:
     model = build_model("residual", filters=[4], activation="relu")
     before = keras.Model(model.inputs, model.get_layer("stem_activation").output)
