@@ -59,6 +59,17 @@ def convolution(
     )
 
 
+def hidden(width: int, *, normalization: str, weight_decay: float, name: str) -> keras.layers.Layer:
+    """A ``Dense`` layer between others, with what :func:`convolution` has too."""
+    return layers.Dense(
+        width,
+        use_bias=normalization == "none",
+        kernel_initializer="he_normal",
+        kernel_regularizer=decay(weight_decay),
+        name=name,
+    )
+
+
 def head(classes: int, *, dropout: float, weight_decay: float) -> Layers:
     """Dropout, then a probability a class: float32 (N, classes)."""
     probabilities = layers.Dense(

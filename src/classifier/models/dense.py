@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from classifier.models.blocks import decay, head, unit
+from classifier.models.blocks import head, hidden, unit
 
 
 def dense(
@@ -33,11 +33,10 @@ def dense(
     model.add(preprocessing)
     model.add(layers.Flatten(name="pixels"))
     for number, width in enumerate(units, 1):
-        layer = layers.Dense(
+        layer = hidden(
             width,
-            use_bias=normalization == "none",
-            kernel_initializer="he_normal",
-            kernel_regularizer=decay(weight_decay),
+            normalization=normalization,
+            weight_decay=weight_decay,
             name=f"hidden{number}",
         )
         for step in unit(layer, width, normalization=normalization, activation=activation):

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from classifier.errors import nearest
-from classifier.models.blocks import chain, decay, head, unit
+from classifier.models.blocks import chain, head, hidden, unit
 from classifier.saving import load_model
 
 
@@ -55,11 +55,10 @@ def transfer(
         layer.trainable = False
     x = features
     for number, width in enumerate(units, 1):
-        layer = layers.Dense(
+        layer = hidden(
             width,
-            use_bias=normalization == "none",
-            kernel_initializer="he_normal",
-            kernel_regularizer=decay(weight_decay),
+            normalization=normalization,
+            weight_decay=weight_decay,
             name=f"head_hidden{number}",
         )
         x = chain(x, unit(layer, width, normalization=normalization, activation=activation))
