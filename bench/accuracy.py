@@ -1,11 +1,12 @@
 """Both pipelines beside the published examples, in one run on one machine, turn by turn.
 
-$ python bench/accuracy.py                                  # standard recipes, 3 seeds: 45 minutes
+$ python bench/accuracy.py                                  # standard recipes, 3 seeds: an hour
 $ python bench/accuracy.py --recipes best --seeds 7         # the long ones, once
 
 Each contender is trained in a process of its own, from nothing, on the same files; the test split
 is looked at once a training, at its end. Prints a table: medians of the seeds' times, and the mean
-of their accuracies with the smallest and largest.
+of their accuracies with the smallest and largest. With ``--log FILE`` a run that was stopped goes
+on where it was: each result is a line of JSON there, and what the file has is not trained again.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import statistics
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 from checkout import ROOT, Result, checkout, run, set_params, train
@@ -23,6 +25,9 @@ PEERS = {
     "mnist": ("mnist_convnet", "Keras example, mnist_convnet"),
     "flowers": ("flowers_tutorial", "TensorFlow tutorial, image classification"),
 }
+HEADER = (
+    "| data | contender | seeds | test accuracy | training | to 99.2 % | images/s | parameters |"
+)
 GOAL = 0.992  # MNIST's validation accuracy that the table says the time to
 
 
@@ -49,6 +54,20 @@ def peer(script: str, data: Path, seed: int) -> Result:
     return Result(**json.loads(output.splitlines()[-1]))
 
 
+def measured(log: Path | None) -> dict[tuple[str, str, int], Result]:
+    """What the log has, by data, contender and seed."""
+    lines = log.read_text("utf-8").splitlines() if log and log.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return {(row.pop("data"), row.pop("contender"), row.pop("seed")): Result(**row) for row in rows}
+
+
+def remember(log: Path | None, data: str, contender: str, seed: int, result: Result) -> None:
+    if log:
+        row = {"data": data, "contender": contender, "seed": seed, **result._asdict()}
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
 def time_to(result: Result, goal: float) -> float | None:
     return next((seconds for seconds, value in result.validation if value >= goal), None)
 
@@ -62,6 +81,7 @@ def row(pipeline: str, name: str, results: list[Result]) -> str:
     cells = [
         pipeline,
         name,
+        str(len(results)),
         f"{statistics.mean(accuracies):.2f} %{spread}",
         f"{statistics.median(result.seconds for result in results):.0f} s",
         goal if pipeline == "mnist" else "",
@@ -77,23 +97,30 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=["standard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[7, 8, 9])
     parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--log", type=Path)
     arguments = parser.parse_args()
+    known = measured(arguments.log)
     results: dict[tuple[str, str], list[Result]] = {}
     with checkout() as folder:
         for pipeline in arguments.pipelines:
             script, title = PEERS[pipeline]
-            data = peer_data(folder, pipeline)
-            for seed in arguments.seeds:
-                for recipe in arguments.recipes:
+            contenders = [f"recipe `{recipe}`" for recipe in arguments.recipes]
+            contenders += [] if arguments.without_peers else [title]
+            for seed, contender in product(arguments.seeds, contenders):
+                result = known.get((pipeline, contender, seed))
+                if result is None and contender == title:
+                    result = peer(script, peer_data(folder, pipeline), seed)
+                elif result is None:
+                    recipe = contender.split("`")[1]
                     run(folder, sys.executable, "-m", "stages.recipe", recipe, pipeline)
                     set_params(folder, {f"{pipeline}.train.seed": seed})
-                    results.setdefault((pipeline, recipe), []).append(train(folder, pipeline))
-                if not arguments.without_peers:
-                    results.setdefault((pipeline, title), []).append(peer(script, data, seed))
-                for (name, contender), found in results.items():
-                    print(f"seed {seed}: {row(name, contender, found)}", file=sys.stderr)
-    print("| data | contender | test accuracy | training | to 99.2 % | images/s | parameters |")
-    print("|---|---|---|---|---|---|---|")
+                    result = train(folder, pipeline)
+                if (pipeline, contender, seed) not in known:
+                    remember(arguments.log, pipeline, contender, seed, result)
+                results.setdefault((pipeline, contender), []).append(result)
+                print(row(pipeline, f"{contender}, seed {seed}", [result]), file=sys.stderr)
+    print(HEADER)
+    print("|---|---|---|---|---|---|---|---|")
     for (pipeline, contender), found in results.items():
         print(row(pipeline, contender, found))
 

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
@@ -81,11 +82,9 @@ def train(folder: Path, pipeline: str) -> Result:
     run(folder, "dvc", "repro", "--quiet", f"augment@{pipeline}")
     run(folder, "dvc", "repro", "--quiet", "--no-run-cache", f"evaluate@{pipeline}")
     metrics = json.loads((folder / "reports" / pipeline / "metrics.json").read_text())
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(pipeline)
-    latest = client.search_runs([experiment.experiment_id], max_results=1)[0]
+    latest = latest_run(folder, pipeline)
     seconds = latest.data.metrics["training_seconds"]
-    epochs = client.get_metric_history(latest.info.run_id, "val_accuracy")
+    epochs = _store(folder).get_metric_history(latest.info.run_id, "val_accuracy")
     last = max(epoch.timestamp for epoch in epochs)
     images = len(np.load(folder / "data" / "normalized" / pipeline / "train.npy", mmap_mode="r"))
     return Result(
@@ -98,3 +97,13 @@ def train(folder: Path, pipeline: str) -> Result:
             for epoch in sorted(epochs, key=lambda epoch: epoch.step)
         ],
     )
+
+
+def latest_run(folder: Path, pipeline: str) -> Run:
+    """The pipeline's newest MLflow run there."""
+    experiment = _store(folder).get_experiment_by_name(pipeline)
+    return _store(folder).search_runs([experiment.experiment_id], max_results=1)[0]
+
+
+def _store(folder: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")

@@ -1,0 +1,90 @@
+"""What each choice is worth: every file of the groups, and every option, alone, by one table.
+
+$ python bench/choices.py                                    # all, on few digits
+$ python bench/choices.py --pipelines mnist flowers --groups model     # the model families
+
+A row a choice: the pipeline as params.yaml has it, on fewer images for fewer epochs, with that one
+value changed. Prints the best validation accuracy, as the test split decides no choice, the time of
+training, and the model's parameters and multiply-adds an image.
+"""
+
+import argparse
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+from checkout import ROOT, checkout, latest_run, run, set_params
+
+SMALL = {
+    "mnist": {"split.train": 10000, "train.epochs": 3},
+    "flowers": {"train.epochs": 12},
+}
+STAGES = {"model": "train", "optimizer": "train", "schedule": "train", "mixing": "train"} | {
+    "policy": "augment"
+}
+ELSEWHERE = {"transfer"}  # of use with a base only: bench/transfer.py
+OPTIONS: dict[str, list[Any]] = {
+    "normalize.method": ["rescale", "standardize", "per_image", "local_contrast"],
+    "train.model.activation": ["relu", "elu", "tanh", "gelu", "swish"],
+    "train.model.normalization": ["batch", "layer", "group", "none"],
+    "train.model.dropout": [0.0, 0.3],
+    "train.model.weight_decay": [0.0, 0.0005],
+    "train.label_smoothing": [0.0, 0.1],
+    "train.optimizer.use_ema": [False, True],
+    "train.optimizer.clipnorm": [None, 1.0],
+    "train.class_weight": [None, "balanced"],
+    "train.precision": ["float32", "mixed_bfloat16"],
+    "train.jit_compile": [False, True],
+    "train.steps_per_execution": [1, 10],
+}
+
+
+def choices(names: list[str]) -> Iterator[tuple[str, Any]]:
+    """Keys of a pipeline's section, and each value to try."""
+    for name in names:
+        if name in OPTIONS:
+            yield from ((name, value) for value in OPTIONS[name])
+            continue
+        for file in sorted((ROOT / "conf" / name).glob("*.yaml")):
+            if file.stem not in ELSEWHERE:
+                yield f"{STAGES[name]}.groups.{name}", file.stem
+
+
+def measure(pipeline: str, key: str, value: Any) -> str:
+    """Trains with that one value changed; a row of the table."""
+    with checkout() as folder:
+        changes = SMALL[pipeline] | {key: value}
+        if key == "train.groups.model":
+            changes["train.model"] = {}  # each family's own defaults
+        set_params(folder, {f"{pipeline}.{name}": found for name, found in changes.items()})
+        name = [pipeline, key.rpartition("groups.")[2].removeprefix("train."), str(value)]
+        try:
+            run(folder, "dvc", "repro", "--quiet", f"train@{pipeline}")
+        except subprocess.CalledProcessError:  # a policy for colours on grey digits, say
+            return f"| {' | '.join([*name, 'refused', '', '', ''])} |"
+        metrics = latest_run(folder, pipeline).data.metrics
+    cells = [
+        *name,
+        f"{100 * metrics['best_val_accuracy']:.2f} %",
+        f"{metrics['training_seconds']:.0f} s",
+        f"{metrics['model.parameters']:,.0f}",
+        f"{metrics['model.multiply_adds'] / 1e6:.1f} million",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    every = [*STAGES, *OPTIONS]
+    parser.add_argument("--pipelines", nargs="+", default=["mnist"], choices=list(SMALL))
+    parser.add_argument("--groups", nargs="+", default=every, choices=every, metavar="GROUP")
+    arguments = parser.parse_args()
+    print("| data | what | choice | validation accuracy | training | parameters | multiply-adds |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for pipeline in arguments.pipelines:
+        for key, value in choices(arguments.groups):
+            print(measure(pipeline, key, value), flush=True)
+
+
+if __name__ == "__main__":
+    main()
