@@ -1,5 +1,6 @@
 """Charts as PNG files, the same bytes for the same data."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -14,20 +15,23 @@ METADATA = {"Software": None}  # no version of Matplotlib in the file
 
 
 def draw_confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
-    """A confusion matrix: counts in the cells, shaded by their share of the true class.
+    """A confusion matrix: counts and, as the shade too, their shares of the true class.
 
     Args:
         counts: a row a true class, a column a predicted class.
     """
     rates = counts.div(counts.sum(axis=1).clip(lower=1), axis=0).to_numpy()
-    size = max(4.5, 1.5 + 0.55 * len(counts))
-    figure, axes = plt.subplots(figsize=(size + 0.8, size), layout="constrained")
+    side = max(4.5, 1.5 + 0.6 * len(counts))
+    figure, axes = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
     shades = axes.imshow(rates, cmap="Blues", vmin=0, vmax=1)
     for row, values in enumerate(counts.to_numpy()):
         for column, count in enumerate(values):
             ink = "white" if rates[row, column] > 0.5 else "#333333"
+            rate = f"{100 * rates[row, column]:.1f} %"
+            text = f"{count}\n{rate}" if count else "·"
+            size = 8 if len(counts) <= 12 else 6
             axes.text(
-                column, row, str(count) if count else "·", ha="center", va="center", color=ink
+                column, row, text, ha="center", va="center", color=ink, fontsize=size, linespacing=1
             )
     axes.set_xticks(range(len(counts)), counts.columns, rotation=45 if _long(counts) else 0)
     axes.set_yticks(range(len(counts)), counts.index)
@@ -51,6 +55,31 @@ def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
         axes.set(xlabel="epoch", ylabel=name)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
+    figure.suptitle(title)
+    _write(figure, path)
+
+
+def draw_reliability(tables: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+    """Accuracy by confidence, a line a table, and below how many images have each confidence.
+
+    Args:
+        tables: of :func:`classifier.calibration.reliability_table`, by what to call them.
+    """
+    figure, (upper, lower) = plt.subplots(
+        2, 1, figsize=(5.4, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
+    )
+    upper.plot([0, 1], [0, 1], color="#9aa7b5", linestyle=":", label="right as often as it says")
+    for (name, table), colour in zip(tables.items(), ("#c44", "#1f5fa8"), strict=False):
+        upper.plot(table["confidence"], table["accuracy"], marker="o", color=colour, label=name)
+        widths = table["high"] - table["low"]
+        lower.bar(
+            table["low"], table["images"], widths, align="edge", color=colour, alpha=0.5, label=name
+        )
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
+    lower.set(xlabel="probability of the predicted class", ylabel="images", yscale="log")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.25)
+    upper.legend(frameon=False, loc="upper left")
     figure.suptitle(title)
     _write(figure, path)
 

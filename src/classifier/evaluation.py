@@ -77,3 +77,63 @@ def worst_mistakes(predictions: pd.DataFrame, count: int) -> pd.DataFrame:
     """The wrong predictions with the highest loss, worst first; fewer where there are fewer."""
     wrong = predictions[~predictions["correct"]]
     return wrong.sort_values(["loss", "id"], ascending=[False, True]).head(count)
+
+
+def least_certain(predictions: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The predictions with the lowest probability, least certain first."""
+    return predictions.sort_values(["probability", "id"]).head(count)
+
+
+def suspicious_labels(predictions: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Wrong predictions that may be the label's mistake, the surest first; often there are none.
+
+    A label is suspected where another class is at least as probable as that class usually is on
+    its own images: Northcutt et al., Confident learning: estimating uncertainty in dataset labels,
+    2021. Says nothing about images that the network was trained on.
+
+    Args:
+        predictions: of :func:`predictions_table`.
+    """
+    own = {name: part[f"p({name})"].mean() for name, part in predictions.groupby("class")}
+    usual = predictions["predicted"].map(own).astype(float)  # NaN: a class without an image
+    suspected = predictions[~predictions["correct"] & (predictions["probability"] >= usual)]
+    return suspected.sort_values(["probability", "id"], ascending=[False, True]).head(count)
+
+
+def bootstrap_intervals(
+    labels: np.ndarray, probabilities: np.ndarray, *, seed: int, samples: int = 1000
+) -> pd.DataFrame:
+    """95 % confidence intervals of the metrics, by drawing the test images anew with replacement.
+
+    Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 13 (percentiles). They
+    say how much another test set of this size would move the figure, not another training.
+
+    Args:
+        labels: integers (N,).
+        probabilities: (N, classes).
+        samples: how often the images are drawn.
+
+    Returns:
+        A row a metric: metric (accuracy, top_2_accuracy, log_loss, macro_f1), low, high.
+    """
+    labels = labels.astype(np.int64)
+    exact = probabilities.astype(np.float64)
+    exact /= exact.sum(axis=1, keepdims=True)
+    predicted = probabilities.argmax(axis=1)
+    of_truth = exact[np.arange(len(labels)), labels]
+    better = (exact > of_truth[:, None]).sum(axis=1)
+    losses = -np.log(np.maximum(of_truth, np.finfo(np.float64).eps))
+    classes = probabilities.shape[1]
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(samples):
+        drawn = rng.integers(len(labels), size=len(labels))
+        pairs = np.bincount(labels[drawn] * classes + predicted[drawn], minlength=classes**2)
+        counts = pairs.reshape(classes, classes)
+        sizes = counts.sum(axis=0) + counts.sum(axis=1)
+        f1 = 2 * np.diag(counts) / np.maximum(sizes, 1)
+        accuracy = np.trace(counts) / len(labels)
+        found.append((accuracy, (better[drawn] < 2).mean(), losses[drawn].mean(), f1.mean()))
+    low, high = np.percentile(found, [2.5, 97.5], axis=0)
+    names = ["accuracy", "top_2_accuracy", "log_loss", "macro_f1"]
+    return pd.DataFrame({"metric": names, "low": low, "high": high})

@@ -1,51 +1,74 @@
 """The report: one HTML file that opens from disk, without a network, with its pictures inside."""
 
 import base64
+import platform
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn")  # that shape the figures
+
+
+def environment() -> dict[str, str]:
+    """The versions of Python and of the packages that shape the figures."""
+    return {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
 
 def render_report(
+    folder: Path,
     *,
     title: str,
+    model: str,
+    shape: Sequence[int],
     source: Mapping[str, Any],
     metrics: Mapping[str, Any],
     size: Mapping[str, int],
-    by_class: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
     counts: Mapping[str, int],
-    pictures: Sequence[tuple[str, Path]],
+    repeated: Mapping[str, int],
+    origin: Mapping[str, str],
 ) -> str:
     """The report as HTML.
 
     Args:
+        folder: with the pictures of :func:`classifier.evidence.draw`, which are put inside.
+        model, shape: the model's name, and height, width and channels of its images.
         source: of ``source.json``; drawn images are announced in a banner.
-        metrics: of :func:`classifier.evaluation.compute_metrics`.
+        metrics, tables, repeated: of :mod:`classifier.evidence`.
         size: of :func:`classifier.model_size.model_size`.
-        by_class: of :func:`classifier.evaluation.class_table`.
         counts: images by split.
-        pictures: caption and PNG file of each picture, in order.
+        origin: what made it, by name: commands, versions, hashes.
     """
-    environment = Environment(
+    templates = Environment(
         loader=PackageLoader("classifier", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
-    embedded = [
-        (caption, base64.b64encode(path.read_bytes()).decode("ascii")) for caption, path in pictures
-    ]
-    return environment.get_template("report.html.jinja").render(
+    templates.filters["percent"] = lambda share: f"{100 * share:.2f} %"
+    templates.filters["four"] = lambda number: f"{number:.4f}"
+    templates.filters["count"] = lambda number: f"{number:,}"
+    pictures = {
+        path.stem: base64.b64encode(path.read_bytes()).decode("ascii")
+        for path in sorted(folder.glob("*.png"))
+    }
+    return templates.get_template("report.html.jinja").render(
         title=title,
+        model=model,
+        shape=shape,
         source=source,
         metrics=metrics,
         size=size,
-        by_class=by_class.to_dict("records"),
-        counts=counts,
-        pictures=embedded,
+        classes=tables["classes"].to_dict("records"),
+        intervals=tables["intervals"].set_index("metric").to_dict("index"),
+        counts={"dropped": 0, **counts},
+        repeated=repeated,
+        suspicious=len(tables["suspicious"]),
+        pictures=pictures,
+        origin=origin,
     )

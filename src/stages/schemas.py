@@ -68,7 +68,9 @@ class Train(FitOptions):
 class Evaluate:
     pipeline: str = MISSING
     batch_size: int = 256
-    mistakes: int = 40  # pictures in the grid
+    mistakes: int = 40  # pictures in each grid
+    bootstrap: int = 1000  # test sets drawn for the confidence intervals
+    seed: int = 7  # of that
 
 
 @dataclass
@@ -146,6 +148,7 @@ LIMITS: dict[str, Limit] = {
     "attempts": at_least(1),
     "batch_size": at_least(1),
     "blocks": at_least(1),
+    "bootstrap": at_least(1),
     "bytes": at_least(1),
     "channels": one_of(1, 3),
     "class_weight": one_of("balanced"),

@@ -23,6 +23,7 @@ def train(config: Train) -> float:
     from classifier.atomic import atomic_folder
     from classifier.checkpoint import training_key
     from classifier.data import feed, training_set
+    from classifier.model_size import model_size
     from classifier.phases import plan
 
     session.begin(seed=config.seed, precision=config.precision)
@@ -58,6 +59,7 @@ def train(config: Train) -> float:
         tracking.log_params(pipelines()[config.pipeline] | {"train": asdict(config)})
         tracking.log_data(data.images, data.labels, config.pipeline, source=tags["data.location"])
         tracking.log_text(training.summary(model), "summary.txt")
+        tracking.log_metrics({"model": model_size(model)})
         begun = time.perf_counter()
         history = training.fit(
             model,

@@ -26,7 +26,10 @@ def test_report_stands_alone(finished: Path) -> None:
     report = (finished / "reports" / "tiny" / "report.html").read_text("utf-8")
     assert 'src="data:image/png;base64,' in report
     assert "http" not in report.replace("http-equiv", "")
-    assert "from folder (" in report
+    assert "test images of tiny, from folder." in report
+    for part in ("Calibration", "Suspicious labels", "What it looked at", "Model card"):
+        assert f"<h2>{part}</h2>" in report
+    assert "dvc repro evaluate@tiny" in report
     assert "drawings" not in report
 
 
@@ -38,3 +41,30 @@ def test_same_run_as_training(finished: Path) -> None:
     assert "val_accuracy" in run.data.metrics
     names = [Path(file.path).name for file in client.list_artifacts(run.info.run_id, "evaluation")]
     assert {"confusion.png", "mistakes.png", "report.html", "metrics.json"} <= set(names)
+
+
+def test_only_the_runs_copy_of_the_report_says_what_changes_from_one_commit_to_the_next(
+    finished: Path,
+) -> None:
+    client = MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    logged = client.download_artifacts(run.info.run_id, "evaluation/report.html")
+    report = (finished / "reports" / "tiny" / "report.html").read_text("utf-8")
+    assert "<dt>data.location</dt>" in Path(logged).read_text("utf-8")
+    assert "<dt>data.location</dt>" not in report
+    for text in (Path(logged).read_text("utf-8"), report):
+        assert "<dt>tensorflow</dt>" in text
+
+
+def test_tables_of_the_report_agree_with_the_metrics(finished: Path) -> None:
+    folder = finished / "reports" / "tiny"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    intervals = pd.read_csv(folder / "intervals.csv", index_col="metric")
+    for name in ("accuracy", "top_2_accuracy", "log_loss", "macro_f1"):
+        assert intervals["low"][name] <= metrics[name] <= intervals["high"][name]
+    calibration = pd.read_csv(folder / "calibration.csv")
+    for name, error in (("as trained", "error"), ("scaled", "scaled_error")):
+        bins = calibration[calibration["probabilities"] == name]
+        assert bins["images"].sum() == 9
+        distance = (bins["confidence"] - bins["accuracy"]).abs() * bins["images"]
+        assert distance.sum() / 9 == pytest.approx(metrics["calibration"][error])

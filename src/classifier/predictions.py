@@ -1,0 +1,36 @@
+"""A model's answers to one split of a pipeline's images."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+
+from classifier.data.arrays import read_split
+from classifier.data.manifest import read_manifest
+from classifier.evaluation import predictions_table
+
+
+class Predictions(NamedTuple):
+    """Images uint8 (N, H, W, C), memory-mapped; labels integers (N,); probabilities float32
+    (N, classes); a table of :func:`classifier.evaluation.predictions_table`."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    table: pd.DataFrame
+    classes: list[str]
+
+
+def predict_split(
+    model: keras.Model, normalized: Path, split: str, *, batch_size: int
+) -> Predictions:
+    """Lets the model answer to ``split`` of what the normalize stage wrote to ``normalized``."""
+    images, labels = read_split(normalized, split)
+    classes = (normalized / "classes.txt").read_text("utf-8").splitlines()
+    index = read_manifest(normalized / "index.csv")
+    probabilities = model.predict(np.asarray(images), batch_size=batch_size, verbose=0)
+    ids = index["id"][index["split"] == split]
+    table = predictions_table(ids, labels, probabilities, classes)
+    return Predictions(images, labels, probabilities, table, classes)
