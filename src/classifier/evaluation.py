@@ -45,14 +45,18 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, 
     predicted = probabilities.argmax(axis=1)
     exact = probabilities.astype(np.float64)
     exact /= exact.sum(axis=1, keepdims=True)
-    top2 = (np.argsort(-exact, axis=1, kind="stable")[:, :2] == labels[:, None]).any(axis=1)
     return {
         "accuracy": float((predicted == labels).mean()),
-        "top_2_accuracy": float(top2.mean()),
+        "top_2_accuracy": float(_in_top_2(labels, exact).mean()),
         "log_loss": float(sk.log_loss(labels, exact, labels=every)),
         "macro_f1": float(sk.f1_score(labels, predicted, average="macro", zero_division=0)),
         "images": len(labels),
     }
+
+
+def _in_top_2(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+    return (best == labels[:, None]).any(axis=1)
 
 
 def class_table(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
@@ -121,7 +125,7 @@ def bootstrap_intervals(
     exact /= exact.sum(axis=1, keepdims=True)
     predicted = probabilities.argmax(axis=1)
     of_truth = exact[np.arange(len(labels)), labels]
-    better = (exact > of_truth[:, None]).sum(axis=1)
+    in_top_2 = _in_top_2(labels, exact)
     losses = -np.log(np.maximum(of_truth, np.finfo(np.float64).eps))
     classes = probabilities.shape[1]
     rng = np.random.default_rng(seed)
@@ -133,7 +137,7 @@ def bootstrap_intervals(
         sizes = counts.sum(axis=0) + counts.sum(axis=1)
         f1 = 2 * np.diag(counts) / np.maximum(sizes, 1)
         accuracy = np.trace(counts) / len(labels)
-        found.append((accuracy, (better[drawn] < 2).mean(), losses[drawn].mean(), f1.mean()))
+        found.append((accuracy, in_top_2[drawn].mean(), losses[drawn].mean(), f1.mean()))
     low, high = np.percentile(found, [2.5, 97.5], axis=0)
     names = ["accuracy", "top_2_accuracy", "log_loss", "macro_f1"]
     return pd.DataFrame({"metric": names, "low": low, "high": high})

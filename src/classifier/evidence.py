@@ -82,6 +82,18 @@ def tabulate(
     }
 
 
+def describe(metrics: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
+    """What came out, in a sentence or two of Markdown."""
+    low, high = tables["intervals"].set_index("metric").loc["accuracy", ["low", "high"]]
+    drawn = " **These images are drawings.**" if metrics["drawn"] else ""
+    return (
+        f"**{100 * metrics['accuracy']:.2f} %** of {metrics['images']:,} test images are right "
+        f"({100 * low:.2f} to {100 * high:.2f} with 95 % confidence); calibration error "
+        f"{100 * metrics['calibration']['error']:.2f} %. More in the artifact "
+        f"`evaluation/report.html`.{drawn}"
+    )
+
+
 def repeated_images(manifest: pd.DataFrame) -> dict[str, int]:
     """How many images the data has more than once, under one class and under several."""
     return {
@@ -154,8 +166,8 @@ def _draw_explanations(
     images = np.asarray(test.images[chosen.index])
     labels = chosen["predicted"].map({name: at for at, name in enumerate(test.classes)}).to_numpy()
     maps = [grad_cam(model, images, labels), saliency(model, images, labels)]
-    rows = [overlay(images, np.zeros(images.shape[:3]))]
-    rows += [overlay(images, found) for found in maps if found is not None]
+    rows = [images, *(overlay(images, found) for found in maps if found is not None)]
+    rows = [np.broadcast_to(row, (*row.shape[:3], 3)) for row in rows]
     names = (chosen["predicted"] + "\nis " + chosen["class"]).tolist()
     write_grid(
         path,

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+DIM = 0.45  # of the image's own light, below a map
 SHARP = 6  # places a side; the last maps of a small image have fewer, and point nowhere
 
 
@@ -109,23 +110,20 @@ def _to_unit(maps: np.ndarray) -> np.ndarray:
     return (maps / np.where(largest > 0, largest, 1)).astype(np.float32)
 
 
-def overlay(images: np.ndarray, maps: np.ndarray, strength: float = 0.55) -> np.ndarray:
-    """Images with maps laid over them in warm colours, as uint8 (N, H, W, 3).
+def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Images in dim grey with maps in bright colours over them, as uint8 (N, H, W, 3).
 
     Args:
         images: uint8 (N, H, W, 1 or 3).
         maps: (N, h, w), 0..1; enlarged to the images' size.
-        strength: how much of the colour covers the image where the map is 1.
     """
     from matplotlib import colormaps
 
     size = images.shape[2], images.shape[1]
-    colours = np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32)
     found = []
-    for colour, values in zip(colours, maps, strict=True):
+    for grey, values in zip(images.mean(axis=-1, keepdims=True), maps, strict=True):
         picture = Image.fromarray(values.astype(np.float32), "F")
         large = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).clip(0, 1)
-        warm = 255 * colormaps["inferno"](large)[..., :3]
-        share = strength * large[..., None] ** 0.5
-        found.append((1 - share) * colour + share * warm)
-    return np.stack(found).round().astype(np.uint8)
+        colours = 255 * colormaps["inferno"](np.sqrt(large))[..., :3]  # the root shows faint ones
+        found.append(DIM * grey + colours)
+    return np.stack(found).clip(0, 255).round().astype(np.uint8)

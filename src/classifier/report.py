@@ -2,6 +2,7 @@
 
 import base64
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +29,7 @@ def render_report(
     metrics: Mapping[str, Any],
     size: Mapping[str, int],
     tables: Mapping[str, pd.DataFrame],
-    counts: Mapping[str, int],
+    counts: Counter[str],
     repeated: Mapping[str, int],
     origin: Mapping[str, str],
 ) -> str:
@@ -66,7 +67,7 @@ def render_report(
         size=size,
         classes=tables["classes"].to_dict("records"),
         intervals=tables["intervals"].set_index("metric").to_dict("index"),
-        counts={"dropped": 0, **counts},
+        counts=counts,
         repeated=repeated,
         suspicious=len(tables["suspicious"]),
         pictures=pictures,

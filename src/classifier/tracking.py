@@ -10,7 +10,8 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import filelock
 
@@ -21,13 +22,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
-from classifier.errors import InputError
+from classifier.errors import InputError, nearest
 
 FINGERPRINT = "weights_sha256"
+CHAMPION, CANDIDATE = "champion", "candidate"  # aliases: the best version so far, the latest one
 
 
 def open_store(root: Path, experiment: str) -> str:
@@ -246,6 +249,65 @@ def set_tags(tags: Mapping[str, Any]) -> None:
     mlflow.set_tags(dict(tags))
 
 
+class EvaluatedRun(NamedTuple):
+    """A run whose model was evaluated: parameters as text, metrics, predictions of the test split
+    (of :func:`classifier.evaluation.predictions_table`)."""
+
+    name: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    predictions: pd.DataFrame
+
+
+def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[EvaluatedRun]:
+    """The runs called ``names``, the latest of each name; for no names, the two latest, the older
+    one first.
+
+    Args:
+        root, experiment: see :func:`open_store`.
+        names: run names, or run ids or their beginnings.
+
+    Raises:
+        InputError: there is no such run, or it was not evaluated.
+    """
+    experiment_id = open_store(root, experiment)
+    runs = [
+        run
+        for run in MlflowClient().search_runs([experiment_id])  # the latest first
+        if "test.accuracy" in run.data.metrics
+    ]
+    if not names and len(runs) < 2:
+        raise InputError(
+            f"{len(runs)} evaluated runs of {experiment}: two are needed; change a parameter "
+            f"and run 'dvc repro evaluate@{experiment}'"
+        )
+    chosen = [_named(runs, name, experiment) for name in names] or runs[1::-1]
+    return [
+        EvaluatedRun(run.info.run_name, run.data.params, run.data.metrics, _predictions(run))
+        for run in chosen
+    ]
+
+
+def _named(runs: list[Run], name: str, experiment: str) -> Run:
+    found = [run for run in runs if run.info.run_name == name or run.info.run_id.startswith(name)]
+    if not found:
+        known = nearest(name, {run.info.run_name for run in runs})
+        raise InputError(f"no evaluated run '{name}' of {experiment}: {known}")
+    return found[0]
+
+
+def _predictions(run: Run) -> pd.DataFrame:
+    with TemporaryDirectory() as folder:
+        uri = f"runs:/{run.info.run_id}/evaluation/predictions.csv"
+        path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+        return pd.read_csv(path, dtype={"id": str, "class": str, "predicted": str})
+
+
+def describe(text: str) -> None:
+    """Sets the run's description, which is Markdown."""
+    mlflow.set_tag("mlflow.note.content", text)
+
+
 def registered_keras_model(root: Path, uri: str) -> Path:
     """A local copy of the ``model.keras`` that was registered with a SavedModel.
 
@@ -267,6 +329,38 @@ def registered_keras_model(root: Path, uri: str) -> Path:
     return found[0]
 
 
+def registered_saved_model(root: Path, name: str) -> Path:
+    """A local copy of a registered SavedModel.
+
+    Args:
+        root: the checkout, as for :func:`open_store`.
+        name: a registered model, whose ``champion`` is taken, or ``candidate`` where there is
+            none; or ``models:/<name>@<alias>``, ``models:/<name>/<version>`` or
+            ``runs:/<run>/model``.
+
+    Raises:
+        InputError: the store has no such model, or it is no SavedModel.
+    """
+    if _use_store(root) and not (root / "mlflow.db").exists():
+        raise InputError(f"no model '{name}': {root} has no MLflow store; run 'dvc repro' first")
+    uris = (
+        [name] if ":/" in name else [f"models:/{name}@{alias}" for alias in (CHAMPION, CANDIDATE)]
+    )
+    reason = ""
+    for uri in uris:
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        except MlflowException as error:
+            reason = str(error).splitlines()[0]
+            continue
+        found = sorted(folder.rglob("saved_model.pb"))
+        if found:
+            return found[0].parent
+        reason = f"{uri} is no SavedModel"
+    known = sorted(model.name for model in MlflowClient().search_registered_models())
+    raise InputError(f"no model '{name}': {reason}; registered: {', '.join(known) or 'none'}")
+
+
 def register_saved_model(
     module: Any,
     signatures: Any,
@@ -276,6 +370,7 @@ def register_saved_model(
     images: np.ndarray,
     probabilities: np.ndarray,
     tags: Mapping[str, str],
+    description: str,
     files: list[Path],
 ) -> int:
     """Logs a ``tf.Module`` as a SavedModel, registers it as ``name`` and points ``alias`` at it.
@@ -283,6 +378,7 @@ def register_saved_model(
     Args:
         module: called with uint8 (N, H, W, C), gives float32 (N, classes).
         images, probabilities: an example of both, for signature and input example.
+        tags, description: of the version; the description is Markdown.
         files: kept beside the model.
 
     Returns:
@@ -301,7 +397,22 @@ def register_saved_model(
     )
     version = info.registered_model_version
     client = MlflowClient()
-    client.set_registered_model_alias(name, alias, version)
+    client.update_model_version(name, version, description)
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, value)
+    set_alias(name, alias, int(version))
     return int(version)
+
+
+def set_alias(name: str, alias: str, version: int) -> None:
+    """Points the registered model's alias at the version."""
+    MlflowClient().set_registered_model_alias(name, alias, str(version))
+
+
+def version_tags(name: str, alias: str) -> dict[str, str] | None:
+    """The tags of the version that the alias points at; None if it points at none."""
+    client = MlflowClient()
+    if not client.search_registered_models(f"name = '{name}'"):
+        return None
+    aliases = client.get_registered_model(name).aliases
+    return client.get_model_version(name, aliases[alias]).tags if alias in aliases else None

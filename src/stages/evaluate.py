@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 
 import pandas as pd
 
@@ -63,7 +64,7 @@ def evaluate(config: Evaluate) -> None:
                 metrics=metrics,
                 size=size,
                 tables=tables,
-                counts=manifest["split"].value_counts().to_dict(),
+                counts=Counter(manifest["split"]),
                 repeated=evidence.repeated_images(manifest),
                 origin=origin,
             )
@@ -72,6 +73,7 @@ def evaluate(config: Evaluate) -> None:
         tags = provenance.tags(name) | {"model": model.name}
         with tracking.run_of_model(main_checkout(), name, weights, run_name(model.name), tags):
             tracking.log_metrics({"test": metrics, "model": size})
+            tracking.describe(evidence.describe(metrics, tables))
             # The run's copy says which commit made it; DVC's is the same bytes from any.
             write_report(origin | tags | environment())
             for file in sorted(folder.iterdir()):

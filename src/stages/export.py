@@ -1,12 +1,15 @@
 """export: a SavedModel that takes raw uint8 images, checked, and registered in MLflow."""
 
+import json
 import logging
 
 import numpy as np
 
 from classifier.atomic import atomic_folder
 from classifier.data.arrays import read_split
+from classifier.data.manifest import read_manifest, split_digest
 from classifier.errors import InputError
+from classifier.promotion import Tested, check_thresholds, refusal
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
@@ -17,6 +20,8 @@ log = logging.getLogger(__name__)
 
 
 def export(config: Export) -> None:
+    metrics = json.loads(needed("evaluate", config.pipeline, "metrics.json").read_text("utf-8"))
+    check_thresholds(metrics, config.thresholds)
     # Here, not above: a mistake in the configuration is found before these seconds are spent.
     from classifier import tracking
     from classifier.exporting import Classifier, export_saved_model, largest_difference
@@ -28,6 +33,8 @@ def export(config: Export) -> None:
     classes = needed("normalize", name, "classes.txt")
     images = np.asarray(read_split(needed("normalize", name), "test")[0][: config.verify_images])
     expected = model.predict(images, verbose=0)
+    index = read_manifest(needed("normalize", name, "index.csv"))
+    tested = Tested(metrics["accuracy"], split_digest(index, "test"))
     classifier = Classifier(model, classes)
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
@@ -40,19 +47,31 @@ def export(config: Export) -> None:
         tags = provenance.tags(name) | {"model": model.name}
         weights = fingerprint(model)
         with tracking.run_of_model(main_checkout(), name, weights, run_name(model.name), tags):
+            present = tracking.version_tags(name, tracking.CHAMPION)
             version = tracking.register_saved_model(
                 classifier,
                 classifier.signatures,
                 name=name,
-                alias=config.alias,
+                alias=tracking.CANDIDATE,
                 images=images[:8],
                 probabilities=expected[:8],
-                tags=tags | {tracking.FINGERPRINT: weights},
+                tags=tags
+                | {tracking.FINGERPRINT: weights}
+                | {f"test.{key}": str(value) for key, value in tested._asdict().items()},
+                description=f"{model.name}: {100 * tested.accuracy:.2f} % of "
+                f"{metrics['images']:,} test images",
                 files=[classes, trained],
             )
+            champion = (
+                Tested(float(present["test.accuracy"]), present["test.data"]) if present else None
+            )
+            reason = refusal(tested, champion, metrics, config.thresholds)
+            if reason is None:
+                tracking.set_alias(name, tracking.CHAMPION, version)
             tracking.log_file(classes)
     log.info("largest difference from the Keras model: %.2g", difference)
-    log.info("registered models:/%s@%s, version %d", name, config.alias, version)
+    log.info("registered models:/%s@%s, version %d", name, tracking.CANDIDATE, version)
+    log.info("it is the champion now" if reason is None else f"not the champion: {reason}")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class Evaluate:
 @dataclass
 class Export:
     pipeline: str = MISSING
-    alias: str = "candidate"
+    thresholds: dict[str, float] = field(default_factory=dict)  # least metrics of a champion
     verify_images: int = 256
     tolerance: float = 1e-5
 

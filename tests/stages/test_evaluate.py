@@ -39,6 +39,9 @@ def test_same_run_as_training(finished: Path) -> None:
     metrics = json.loads((finished / "reports" / "tiny" / "metrics.json").read_text())
     assert run.data.metrics["test.accuracy"] == pytest.approx(metrics["accuracy"])
     assert "val_accuracy" in run.data.metrics
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"**{100 * metrics['accuracy']:.2f} %** of 9 test images are right (")
+    assert "drawings" not in note
     names = [Path(file.path).name for file in client.list_artifacts(run.info.run_id, "evaluation")]
     assert {"confusion.png", "mistakes.png", "report.html", "metrics.json"} <= set(names)
 

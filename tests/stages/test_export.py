@@ -1,5 +1,6 @@
 """export: the SavedModel answers as the Keras model does, from the folder and from MLflow."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def test_registered_version_gives_the_same(finished: Path) -> None:
     client = MlflowClient()
     version = client.get_model_version_by_alias("tiny", "candidate")
     assert version.tags["data.source"] == "folder"
+    assert version.description.endswith(" % of 9 test images")
     model = mlflow.pyfunc.load_model("models:/tiny@candidate")
     assert model.metadata.signature.inputs.inputs[0].type == np.uint8
     images = np.load(finished / "data" / "normalized" / "tiny" / "test.npy")
@@ -43,7 +45,7 @@ def test_registered_version_gives_the_same(finished: Path) -> None:
 
 
 def test_same_model_same_bytes_in_two_processes(finished: Path, project: Path) -> None:
-    for name in ("data", "models"):
+    for name in ("data", "models", "reports"):
         shutil.copytree(finished / name, project / name)
     contents = []
     for _ in range(2):
@@ -65,3 +67,40 @@ def test_a_store_that_never_saw_the_training_gets_a_run(
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     assert "test.accuracy" in run.data.metrics
     assert client.get_model_version_by_alias("tiny", "candidate").run_id == run.info.run_id
+
+
+def test_champion_is_the_best_so_far_that_passes_the_thresholds(
+    run_stage: Run, finished: Path, project: Path
+) -> None:
+    for name in ("data", "models", "reports"):
+        shutil.copytree(finished / name, project / name)
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    file = project / "reports" / "tiny" / "metrics.json"
+
+    def export(accuracy: float, *overrides: str) -> tuple[str, dict[str, str]]:
+        metrics = json.loads(file.read_text())
+        file.write_text(json.dumps(metrics | {"accuracy": accuracy}))
+        status, _, output = run_stage("export", "pipeline=tiny", *overrides)
+        assert status == 0
+        return output.splitlines()[-1], client.get_registered_model("tiny").aliases
+
+    least = "+thresholds.accuracy=0.7"
+    line, aliases = export(0.6, least)
+    assert line == "not the champion: its accuracy is 0.6000, below the threshold of 0.7000"
+    assert aliases == {"candidate": 1}
+    assert export(0.8, least) == ("it is the champion now", {"candidate": 2, "champion": 2})
+    line, aliases = export(0.75, least)
+    assert line == "not the champion: its accuracy is 0.7500, the champion's 0.8000"
+    assert aliases == {"candidate": 3, "champion": 2}
+    assert export(0.8, least)[1] == {"candidate": 4, "champion": 4}
+
+
+def test_a_threshold_of_no_metric_stops_before_any_work(
+    run_stage: Run, finished: Path, project: Path
+) -> None:
+    for name in ("data", "models", "reports"):
+        shutil.copytree(finished / name, project / name)
+    status, error, _ = run_stage("export", "pipeline=tiny", "+thresholds.acuracy=0.7")
+    assert status == 1
+    assert error.splitlines()[-1].endswith("no metric 'acuracy': did you mean 'accuracy'?")
+    assert not (project / "exports").exists()

@@ -54,7 +54,7 @@ def test_a_photo_that_cannot_be_decoded(run_stage: Run, project: Path, choice: s
     status, error, output = run_stage("normalize", "pipeline=tiny", f"undecodable={choice}")
     if choice == "fail":
         assert (status, error.count("\n")) == (1, 1)
-        assert "red/000.png cannot be decoded: cannot identify image file" in error
+        assert "red/000.png cannot be decoded: it is no picture of a format" in error
         assert list(Path("data/normalized").iterdir()) == []
     else:
         assert status == 0

@@ -34,8 +34,9 @@ def to_pixels(content: bytes | np.ndarray, *, size: int, channels: int, fit: str
             picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
         else:
             picture = ImageOps.pad(picture, (size, size), Image.Resampling.LANCZOS, color=0)
+    except UnidentifiedImageError:
+        raise ImageError("it is no picture of a format that Pillow knows") from None
     except (
-        UnidentifiedImageError,
         OSError,
         ValueError,
         SyntaxError,

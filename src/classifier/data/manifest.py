@@ -205,3 +205,9 @@ def read_manifest(path: Path) -> pd.DataFrame:
     return pd.read_csv(
         path, dtype={"id": str, "class": str, "sha256": str, "split": str}, keep_default_na=False
     )
+
+
+def split_digest(table: pd.DataFrame, split: str) -> str:
+    """The SHA-256, in hexadecimal, of which images a split has under which classes."""
+    rows = table[table["split"] == split].sort_values("id")
+    return hashlib.sha256(rows[["sha256", "class"]].to_csv(index=False).encode()).hexdigest()

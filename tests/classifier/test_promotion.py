@@ -1,0 +1,33 @@
+"""The champion's place: thresholds first, then the champion on the same images."""
+
+import pytest
+
+from classifier.errors import InputError
+from classifier.promotion import Tested, check_thresholds, refusal
+
+METRICS = {"accuracy": 0.9, "log_loss": 0.3, "source": "mirror", "drawn": False}
+
+
+@pytest.mark.parametrize(
+    ("champion", "thresholds", "reason"),
+    [
+        (None, {}, None),
+        (None, {"accuracy": 0.9}, None),
+        (None, {"accuracy": 0.91}, "its accuracy is 0.9000, below the threshold of 0.9100"),
+        (Tested(0.9, "a"), {}, None),  # as good is good enough
+        (Tested(0.91, "a"), {}, "its accuracy is 0.9000, the champion's 0.9100"),
+        (Tested(0.1, "b"), {}, "the champion was tested on other images"),
+    ],
+)
+def test_what_keeps_a_model_from_it(
+    champion: Tested | None, thresholds: dict[str, float], reason: str | None
+) -> None:
+    found = refusal(Tested(0.9, "a"), champion, METRICS, thresholds)
+    assert found == reason or (reason and found and found.startswith(reason))
+
+
+@pytest.mark.parametrize("name", ["acuracy", "source", "drawn"])
+def test_thresholds_are_of_numbers_that_there_are(name: str) -> None:
+    check_thresholds(METRICS, {"accuracy": 0.5})
+    with pytest.raises(InputError, match=f"no metric '{name}': "):
+        check_thresholds(METRICS, {name: 0.5})

@@ -1,0 +1,70 @@
+"""compare: runs side by side, from what MLflow remembers of them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import stage
+from stages import compare
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny pipeline's run, and one that was trained for longer."""
+    from conftest import write_project
+
+    folder = write_project(tmp_path_factory.mktemp("compare") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("download", "split", "normalize", "augment"):
+            stage(name, "pipeline=tiny")
+        for epochs in (1, 30):
+            stage("train", "pipeline=tiny", f"epochs={epochs}")
+            stage("evaluate", "pipeline=tiny")
+    return folder
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(sys, "argv", ["stages.compare", *words])
+    try:
+        compare.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_two_latest_runs(
+    two_runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(two_runs)
+    assert run(monkeypatch, "tiny") == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.split()}
+    assert rows["train.epochs"] == ["1", "30"]
+    assert {"test.accuracy", "test.calibration.error", "model.parameters"} <= set(rows)
+    assert "train.seed" not in rows  # the same in both
+    assert {"red", "green", "blue"} <= set(rows)
+    assert "McNemar's p = " in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tine"], "no pipeline 'tine' in params.yaml: did you mean 'tiny'?"),
+        (["tiny", "convnet"], "one run alone"),
+        (["tiny", "convnet", "convmet"], "no evaluated run 'convmet' of tiny: did you mean 'conv"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    two_runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(two_runs)
+    assert run(monkeypatch, *words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"compare: {message}")
