@@ -38,7 +38,6 @@ def from_config(config: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
     """The layers that :func:`to_config` wrote."""
     # They register their layers.
     import classifier.random_affine
-    import classifier.random_color
     import classifier.random_resized_crop  # noqa: F401
 
     return [keras.layers.deserialize(layer) for layer in config]
