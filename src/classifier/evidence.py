@@ -35,9 +35,9 @@ def measure(test: Predictions, validation: Predictions) -> dict[str, Any]:
     of_truth = scaled[np.arange(len(test.labels)), test.labels]
     return evaluation.compute_metrics(test.labels, test.probabilities) | {
         "calibration": {
-            "error": expected_calibration_error(test.labels, test.probabilities),
+            "ece": expected_calibration_error(test.labels, test.probabilities),
             "temperature": temperature,
-            "scaled_error": expected_calibration_error(test.labels, scaled),
+            "scaled_ece": expected_calibration_error(test.labels, scaled),
             "scaled_log_loss": float(-np.log(np.maximum(of_truth, 1e-15)).mean()),
         }
     }

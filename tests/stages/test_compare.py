@@ -43,7 +43,7 @@ def test_two_latest_runs(
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in lines if line.split()}
     assert rows["train.epochs"] == ["1", "30"]
-    assert {"test.accuracy", "test.calibration.error", "model.parameters"} <= set(rows)
+    assert {"test.accuracy", "test.calibration.ece", "model.parameters"} <= set(rows)
     assert "train.seed" not in rows  # the same in both
     assert {"red", "green", "blue"} <= set(rows)
     assert "McNemar's p = " in lines[-1]
