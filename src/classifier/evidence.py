@@ -89,7 +89,7 @@ def describe(metrics: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> 
     return (
         f"**{100 * metrics['accuracy']:.2f} %** of {metrics['images']:,} test images are right "
         f"({100 * low:.2f} to {100 * high:.2f} with 95 % confidence); calibration error "
-        f"{100 * metrics['calibration']['error']:.2f} %. More in the artifact "
+        f"{100 * metrics['calibration']['ece']:.2f} %. More in the artifact "
         f"`evaluation/report.html`.{drawn}"
     )
 
