@@ -84,7 +84,8 @@ def tabulate(
 
 def describe(metrics: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
     """What came out, in a sentence or two of Markdown."""
-    low, high = tables["intervals"].set_index("metric").loc["accuracy", ["low", "high"]]
+    interval = tables["intervals"].set_index("metric")
+    low, high = (float(interval[end]["accuracy"]) for end in ("low", "high"))
     drawn = " **These images are drawings.**" if metrics["drawn"] else ""
     return (
         f"**{100 * metrics['accuracy']:.2f} %** of {metrics['images']:,} test images are right "

@@ -7,6 +7,7 @@ environment's MLFLOW_TRACKING_URI names a server instead.
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import filelock
 
 # Nothing is reported to anyone unless the user asks for it.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 import numpy as np
@@ -250,8 +252,9 @@ def set_tags(tags: Mapping[str, Any]) -> None:
 
 
 class EvaluatedRun(NamedTuple):
-    """A run whose model was evaluated: parameters as text, metrics, predictions of the test split
-    (of :func:`classifier.evaluation.predictions_table`)."""
+    """A run whose model was evaluated: its name, with the beginning of its id where others are
+    called so too; parameters as text; metrics; predictions of the test split (of
+    :func:`classifier.evaluation.predictions_table`)."""
 
     name: str
     params: dict[str, str]
@@ -282,8 +285,15 @@ def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[Ev
             f"and run 'dvc repro evaluate@{experiment}'"
         )
     chosen = [_named(runs, name, experiment) for name in names] or runs[1::-1]
+    called = Counter(run.info.run_name for run in chosen)
     return [
-        EvaluatedRun(run.info.run_name, run.data.params, run.data.metrics, _predictions(run))
+        EvaluatedRun(
+            run.info.run_name
+            + (f"-{run.info.run_id[:6]}" if called[run.info.run_name] > 1 else ""),
+            run.data.params,
+            run.data.metrics,
+            _predictions(run),
+        )
         for run in chosen
     ]
 

@@ -36,7 +36,8 @@ def compare(pipeline: str, names: list[str]) -> None:
     metrics = pd.DataFrame([run.metrics for run in runs])
     measured = sorted({name for run in runs for name in run.metrics})
     shown = [name for name in measured if name.startswith(("test.", "model.", "training_"))]
-    table = pd.concat([params[differing], metrics[shown]], axis=1).T
+    figures = metrics[shown].map(lambda value: "" if pd.isna(value) else f"{value:.6g}")
+    table = pd.concat([params[differing], figures], axis=1).T
     table.columns = [run.name for run in runs]
     print(table.to_string(na_rep=""))
     for other in others:
