@@ -124,6 +124,6 @@ def overlay(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     for grey, values in zip(images.mean(axis=-1, keepdims=True), maps, strict=True):
         picture = Image.fromarray(values.astype(np.float32), "F")
         large = np.asarray(picture.resize(size, Image.Resampling.BILINEAR)).clip(0, 1)
-        colours = 255 * colormaps["inferno"](np.sqrt(large))[..., :3]  # the root shows faint ones
+        colours = 255 * colormaps["inferno"](large)[..., :3]
         found.append(DIM * grey + colours)
     return np.stack(found).clip(0, 255).round().astype(np.uint8)
