@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from classifier.errors import InputError, nearest
 
 
-class Tested(NamedTuple):
+class Score(NamedTuple):
     """A model's accuracy on a test split, and what identifies the split's images and labels."""
 
     accuracy: float
@@ -30,8 +30,8 @@ def check_thresholds(metrics: Mapping[str, Any], thresholds: Mapping[str, float]
 
 
 def refusal(
-    new: Tested,
-    champion: Tested | None,
+    new: Score,
+    champion: Score | None,
     metrics: Mapping[str, Any],
     thresholds: Mapping[str, float],
 ) -> str | None:

@@ -9,7 +9,7 @@ from classifier.atomic import atomic_folder
 from classifier.data.arrays import read_split
 from classifier.data.manifest import read_manifest, split_digest
 from classifier.errors import InputError
-from classifier.promotion import Tested, check_thresholds, refusal
+from classifier.promotion import Score, check_thresholds, refusal
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
@@ -34,7 +34,7 @@ def export(config: Export) -> None:
     images = np.asarray(read_split(needed("normalize", name), "test")[0][: config.verify_images])
     expected = model.predict(images, verbose=0)
     index = read_manifest(needed("normalize", name, "index.csv"))
-    tested = Tested(metrics["accuracy"], split_digest(index, "test"))
+    tested = Score(metrics["accuracy"], split_digest(index, "test"))
     classifier = Classifier(model, classes)
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
@@ -63,7 +63,7 @@ def export(config: Export) -> None:
                 files=[classes, trained],
             )
             champion = (
-                Tested(float(present["test.accuracy"]), present["test.data"]) if present else None
+                Score(float(present["test.accuracy"]), present["test.data"]) if present else None
             )
             reason = refusal(tested, champion, metrics, config.thresholds)
             if reason is None:

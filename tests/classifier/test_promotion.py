@@ -3,7 +3,7 @@
 import pytest
 
 from classifier.errors import InputError
-from classifier.promotion import Tested, check_thresholds, refusal
+from classifier.promotion import Score, check_thresholds, refusal
 
 METRICS = {"accuracy": 0.9, "log_loss": 0.3, "source": "mirror", "drawn": False}
 
@@ -14,15 +14,15 @@ METRICS = {"accuracy": 0.9, "log_loss": 0.3, "source": "mirror", "drawn": False}
         (None, {}, None),
         (None, {"accuracy": 0.9}, None),
         (None, {"accuracy": 0.91}, "its accuracy is 0.9000, below the threshold of 0.9100"),
-        (Tested(0.9, "a"), {}, None),  # as good is good enough
-        (Tested(0.91, "a"), {}, "its accuracy is 0.9000, the champion's 0.9100"),
-        (Tested(0.1, "b"), {}, "the champion was tested on other images"),
+        (Score(0.9, "a"), {}, None),  # as good is good enough
+        (Score(0.91, "a"), {}, "its accuracy is 0.9000, the champion's 0.9100"),
+        (Score(0.1, "b"), {}, "the champion was tested on other images"),
     ],
 )
 def test_what_keeps_a_model_from_it(
-    champion: Tested | None, thresholds: dict[str, float], reason: str | None
+    champion: Score | None, thresholds: dict[str, float], reason: str | None
 ) -> None:
-    found = refusal(Tested(0.9, "a"), champion, METRICS, thresholds)
+    found = refusal(Score(0.9, "a"), champion, METRICS, thresholds)
     assert found == reason or (reason and found and found.startswith(reason))
 
 
