@@ -19,8 +19,12 @@ SMALL = {
     "mnist": {"split.train": 10000, "train.epochs": 3},
     "flowers": {"train.epochs": 12},
 }
-STAGES = {"model": "train", "optimizer": "train", "schedule": "train", "mixing": "train"} | {
-    "policy": "augment"
+STAGES = {
+    "model": "train",
+    "optimizer": "train",
+    "schedule": "train",
+    "mixing": "train",
+    "policy": "augment",
 }
 ELSEWHERE = {"transfer"}  # of use with a base only: bench/transfer.py
 OPTIONS: dict[str, list[Any]] = {

@@ -32,13 +32,12 @@ def measure(test: Predictions, validation: Predictions) -> dict[str, Any]:
     """
     temperature = fit_temperature(validation.labels, validation.probabilities)
     scaled = apply_temperature(test.probabilities, temperature)
-    of_truth = scaled[np.arange(len(test.labels)), test.labels]
     return evaluation.compute_metrics(test.labels, test.probabilities) | {
         "calibration": {
             "ece": expected_calibration_error(test.labels, test.probabilities),
             "temperature": temperature,
             "scaled_ece": expected_calibration_error(test.labels, scaled),
-            "scaled_log_loss": float(-np.log(np.maximum(of_truth, 1e-15)).mean()),
+            "scaled_log_loss": evaluation.compute_metrics(test.labels, scaled)["log_loss"],
         }
     }
 

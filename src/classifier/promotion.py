@@ -12,6 +12,16 @@ class Score(NamedTuple):
     accuracy: float
     data: str
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What :meth:`of_tags` reads, to tag a model's version with."""
+        return {"test.accuracy": str(self.accuracy), "test.data": self.data}
+
+    @classmethod
+    def of_tags(cls, tags: Mapping[str, str]) -> "Score":
+        """The score of a tagged version; a version without the tags was tested on nothing known."""
+        return cls(float(tags.get("test.accuracy", "nan")), tags.get("test.data", ""))
+
 
 def check_thresholds(metrics: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
     """Checks that each threshold is one of a number among the metrics.

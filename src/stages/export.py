@@ -55,16 +55,12 @@ def export(config: Export) -> None:
                 alias=tracking.CANDIDATE,
                 images=images[:8],
                 probabilities=expected[:8],
-                tags=tags
-                | {tracking.FINGERPRINT: weights}
-                | {f"test.{key}": str(value) for key, value in tested._asdict().items()},
+                tags=tags | tested.tags | {tracking.FINGERPRINT: weights},
                 description=f"{model.name}: {100 * tested.accuracy:.2f} % of "
                 f"{metrics['images']:,} test images",
                 files=[classes, trained],
             )
-            champion = (
-                Score(float(present["test.accuracy"]), present["test.data"]) if present else None
-            )
+            champion = None if present is None else Score.of_tags(present)
             reason = refusal(tested, champion, metrics, config.thresholds)
             if reason is None:
                 tracking.set_alias(name, tracking.CHAMPION, version)

@@ -26,6 +26,17 @@ def test_what_keeps_a_model_from_it(
     assert found == reason or (reason and found and found.startswith(reason))
 
 
+def test_a_score_is_found_again_in_its_tags() -> None:
+    score = Score(0.1 + 0.2, "a")
+    assert Score.of_tags(score.tags | {"model": "convnet"}) == score
+
+
+def test_a_champion_by_hand_without_a_score_cannot_be_compared() -> None:
+    found = refusal(Score(0.9, "a"), Score.of_tags({}), METRICS, {})
+    assert found is not None
+    assert found.startswith("the champion was tested on other images")
+
+
 @pytest.mark.parametrize("name", ["acuracy", "source", "drawn"])
 def test_thresholds_are_of_numbers_that_there_are(name: str) -> None:
     check_thresholds(METRICS, {"accuracy": 0.5})
