@@ -78,9 +78,10 @@ def copy_pipeline(folder: Path, pattern: str, name: str, changes: dict[str, Any]
 
 
 def train(folder: Path, pipeline: str) -> Result:
-    """Trains and evaluates the pipeline there, whatever the cache knows of it."""
+    """Trains and evaluates the pipeline there, whatever lock and cache know of it."""
     run(folder, "dvc", "repro", "--quiet", f"augment@{pipeline}")
-    run(folder, "dvc", "repro", "--quiet", "--no-run-cache", f"evaluate@{pipeline}")
+    run(folder, "dvc", "repro", "--quiet", "--force", "--single-item", f"train@{pipeline}")
+    run(folder, "dvc", "repro", "--quiet", f"evaluate@{pipeline}")
     metrics = json.loads((folder / "reports" / pipeline / "metrics.json").read_text())
     latest = latest_run(folder, pipeline)
     seconds = latest.data.metrics["training_seconds"]
