@@ -49,6 +49,7 @@ def separable(
         name="stem",
     )
     steps = unit(first, filters[0], **shared)
+    channels = filters[0]
     for block, width in enumerate(filters[1:], 1):
         for number in range(1, convolutions + 1):
             layer = layers.SeparableConv2D(
@@ -57,14 +58,21 @@ def separable(
                 strides=2 if number == 1 else 1,
                 padding="same",
                 use_bias=normalization == "none",
-                depthwise_initializer="he_normal",
+                depthwise_initializer=_depthwise_initializer(channels),
                 pointwise_initializer="he_normal",
                 depthwise_regularizer=decay(weight_decay),
                 pointwise_regularizer=decay(weight_decay),
                 name=f"block{block}_separable{number}",
             )
             steps += unit(layer, width, **shared)
+            channels = width
     steps += [layers.GlobalAveragePooling2D(name="features")]
     steps += head(classes, dropout=dropout, weight_decay=weight_decay)
     image = keras.Input(image_shape, dtype="uint8", name="image")
     return keras.Sequential([image, preprocessing, *steps], name="separable")
+
+
+def _depthwise_initializer(channels: int) -> keras.initializers.Initializer:
+    # Keras counts all channels as a kernel's inputs; each sees its own alone, and he_normal would
+    # let the signal die out over the layers. No activation follows, which would halve it.
+    return keras.initializers.VarianceScaling(float(channels))

@@ -29,6 +29,13 @@ def test_uint8_images_in_probabilities_out(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_untrained_weights_let_the_signal_through(family: str) -> None:
+    keras.utils.set_random_seed(0)
+    probabilities = build_model(family, normalization="none").predict(IMAGES, verbose=0)
+    assert probabilities.std(axis=0).max() > 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("normalization", ["batch", "layer", "group", "none"])
 def test_normalization_is_an_option(family: str, normalization: str) -> None:
     model = build_model(family, normalization=normalization, activation="tanh", weight_decay=1e-3)
