@@ -1,7 +1,7 @@
 """Both pipelines beside the published examples, in one run on one machine, turn by turn.
 
 $ python bench/accuracy.py                                  # standard recipes, 3 seeds: an hour
-$ python bench/accuracy.py --recipes best --seeds 7         # the long ones, once
+$ python bench/accuracy.py --recipes best --seeds 7 --peer-seeds    # the long ones, once, alone
 
 Each contender is trained in a process of its own, from nothing, on the same files; the test split
 is looked at once a training, at its end. Prints a table: medians of the seeds' times, and the mean
@@ -98,17 +98,21 @@ def main() -> None:
     parser.add_argument("--pipelines", nargs="+", default=list(PEERS), choices=list(PEERS))
     parser.add_argument("--recipes", nargs="+", default=["standard"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[7, 8, 9])
-    parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument(
+        "--peer-seeds", nargs="*", type=int, help="those of --seeds; none: no peers"
+    )
     parser.add_argument("--log", type=Path)
     arguments = parser.parse_args()
+    peer_seeds = arguments.seeds if arguments.peer_seeds is None else arguments.peer_seeds
     known = measured(arguments.log)
     results: dict[tuple[str, str], list[Result]] = {}
     with checkout() as folder:
         for pipeline in arguments.pipelines:
             script, title = PEERS[pipeline]
             recipes = {f"recipe `{recipe}`": recipe for recipe in arguments.recipes}
-            contenders = [*recipes, *([] if arguments.without_peers else [title])]
-            for seed, contender in product(arguments.seeds, contenders):
+            for seed, contender in product(arguments.seeds, [*recipes, title]):
+                if contender == title and seed not in peer_seeds:
+                    continue
                 result = known.get((pipeline, contender, seed))
                 if result is None and contender == title:
                     result = peer(script, peer_data(folder, pipeline), seed)

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from classifier.errors import InputError
+
 
 class Classifier(tf.Module):
     """A Keras model as one function of images.
@@ -58,13 +60,24 @@ def export_saved_model(classifier: Classifier, folder: Path) -> None:
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def largest_difference(folder: Path, images: np.ndarray, expected: np.ndarray) -> float:
-    """The largest absolute difference of a SavedModel's probabilities from the expected ones.
+def check_saved_model(
+    folder: Path, images: np.ndarray, expected: np.ndarray, tolerance: float
+) -> float:
+    """The largest absolute difference of a SavedModel's probabilities from the Keras model's.
 
     Args:
         images: uint8 (N, H, W, C).
         expected: float32 (N, classes).
+
+    Raises:
+        InputError: it is more than ``tolerance``.
     """
     serve = tf.saved_model.load(folder).signatures["serving_default"]
     found = serve(images=tf.constant(images))["probabilities"].numpy()
-    return float(np.abs(found - expected).max())
+    difference = float(np.abs(found - expected).max())
+    if not difference <= tolerance:
+        raise InputError(
+            f"the SavedModel's probabilities differ from the Keras model's by {difference:.2g}, "
+            f"more than tolerance {tolerance:.2g}"
+        )
+    return difference

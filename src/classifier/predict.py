@@ -21,13 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from classifier.data.handwriting import like_mnist
+from classifier.data.handwriting import to_digit
 from classifier.data.images import ImageError, to_pixels
 from classifier.errors import InputError
 
 ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken of folders
 BATCH = 64
-LARGEST = 1024  # pixels a side that a photographed digit is first reduced to
 
 
 class Answer(NamedTuple):
@@ -64,11 +63,8 @@ def read_picture(file: str, shape: Sequence[int], *, fit: str, mnist: bool) -> n
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from None
     height, _, channels = shape
-    if not mnist:
-        return to_pixels(content, size=height, channels=channels, fit=fit)
-    large = to_pixels(content, size=LARGEST, channels=1, fit="crop")
-    digit = like_mnist(large[..., 0])
-    return to_pixels(digit, size=height, channels=channels, fit=fit)
+    pixels = to_digit(content) if mnist else content
+    return to_pixels(pixels, size=height, channels=channels, fit=fit)
 
 
 def classify(

@@ -226,6 +226,15 @@ def log_text(text: str, file: str) -> None:
     mlflow.log_text(text, file)
 
 
+def logged_text(file: str) -> str | None:
+    """A text among the run's artifacts; None if there is no such file."""
+    run = mlflow.active_run().info.run_id
+    folder = file.rpartition("/")[0] or None
+    if file not in {artifact.path for artifact in MlflowClient().list_artifacts(run, folder)}:
+        return None
+    return mlflow.artifacts.load_text(f"runs:/{run}/{file}")
+
+
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested dictionary as one level, keys joined by dots."""
     flat: dict[str, Any] = {}
@@ -369,6 +378,63 @@ def registered_saved_model(root: Path, name: str) -> Path:
         reason = f"{uri} is no SavedModel"
     known = sorted(model.name for model in MlflowClient().search_registered_models())
     raise InputError(f"no model '{name}': {reason}; registered: {', '.join(known) or 'none'}")
+
+
+class Version(NamedTuple):
+    """A version of a registered model: what to call it, and its ``models:/`` URI."""
+
+    title: str
+    uri: str
+
+
+class RegisteredModel(NamedTuple):
+    """A registered model: its images' channels, and its versions, champion and latest first."""
+
+    name: str
+    channels: int
+    versions: list[Version]
+
+
+def registered_models(root: Path) -> list[RegisteredModel]:
+    """The registered models that have a version, by name.
+
+    Args:
+        root: the checkout, as for :func:`open_store`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if _use_store(root) and not (root / "mlflow.db").exists():
+        raise InputError(f"no model: {root} has no MLflow store; run 'dvc repro' first")
+    client = MlflowClient()
+    found = []
+    for model in client.search_registered_models(order_by=["name ASC"]):
+        versions = client.search_model_versions(f"name = '{model.name}'")
+        if not versions:
+            continue
+        aliases: dict[int, list[str]] = {}
+        for alias, number in sorted(model.aliases.items(), reverse=True):
+            aliases.setdefault(int(number), []).append(alias)
+        # The champion's number first, then the latest.
+        numbers = sorted((int(version.version) for version in versions), reverse=True)
+        numbers.sort(key=lambda number: CHAMPION not in aliases.get(number, []))
+        latest = mlflow.models.get_model_info(f"models:/{model.name}/{numbers[0]}")
+        found.append(
+            RegisteredModel(
+                model.name,
+                int(latest.signature.inputs.inputs[0].shape[-1]),
+                [
+                    Version(
+                        ", ".join([f"version {number}", *aliases.get(number, [])]),
+                        f"models:/{model.name}/{number}",
+                    )
+                    for number in numbers
+                ],
+            )
+        )
+    if not found:
+        raise InputError("no model is registered: run 'dvc repro' first")
+    return found
 
 
 def register_saved_model(

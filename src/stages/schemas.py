@@ -78,7 +78,9 @@ class Export:
     pipeline: str = MISSING
     thresholds: dict[str, float] = field(default_factory=dict)  # least metrics of a champion
     verify_images: int = 256
-    tolerance: float = 1e-5
+    tolerance: float = 1e-5  # largest difference of a probability from the Keras model's
+    runtimes: list[str] = field(default_factory=list)  # to write the model for, too
+    accuracy_loss: float = 0.02  # the most that int8 may cost
 
 
 SCHEMAS: dict[str, type] = {
@@ -118,6 +120,7 @@ def one_of(*choices: Any) -> Limit:
 
 # By the last word of the key, in any stage and group: a word means the same everywhere.
 LIMITS: dict[str, Limit] = {
+    "accuracy_loss": between(0, 1),
     "activation": one_of(
         "celu",
         "elu",
@@ -185,6 +188,7 @@ LIMITS: dict[str, Limit] = {
     "patience": at_least(1),
     "pool": one_of("strides", "max", "average"),
     "precision": one_of("float32", "mixed_bfloat16", "mixed_float16"),
+    "runtimes": one_of("onnx", "litert", "litert_int8"),
     "seed": between(0, 2**31 - 1),
     "source": one_of("auto", *KINDS),
     "steps_per_execution": at_least(1),

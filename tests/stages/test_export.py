@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from mlflow.tracking import MlflowClient
 
@@ -104,3 +105,32 @@ def test_a_threshold_of_no_metric_stops_before_any_work(
     assert status == 1
     assert error.splitlines()[-1].endswith("no metric 'acuracy': did you mean 'accuracy'?")
     assert not (project / "exports").exists()
+
+
+def test_other_runtimes_are_written_checked_and_shown(
+    run_stage: Run, finished: Path, project: Path
+) -> None:
+    for name in ("data", "models"):
+        shutil.copytree(finished / name, project / name)
+    assert run_stage("evaluate", "pipeline=tiny")[0] == 0
+    for _ in range(2):  # the second replaces the first's table
+        asked = "runtimes=[onnx,litert,litert_int8]"
+        assert run_stage("export", "pipeline=tiny", asked, "accuracy_loss=1")[0] == 0
+    folder = project / "exports" / "tiny"
+    table = pd.read_csv(folder / "runtimes.csv").set_index("runtime")
+    assert list(table) == ["bytes", "accuracy", "accuracy_lost", "largest_difference"]
+    for name, file in {"onnx": "model.onnx", "litert": "model.tflite"}.items():
+        assert table["bytes"][name] == (folder / file).stat().st_size
+        assert table["largest_difference"][name] < 1e-5
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert run.data.metrics["runtimes.litert_int8.ms_1_image"] > 0
+    report = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/evaluation/report.html")
+    assert report.count("<h2>Runtimes</h2>") == 1
+    assert report.index("<td>litert_int8</td>") < report.index("<h2>How it was made</h2>")
+
+
+def test_an_unknown_runtime_is_refused(run_stage: Run) -> None:
+    status, error, _ = run_stage("export", "pipeline=tiny", "runtimes=[onyx]")
+    assert status == 1
+    assert "must be one of onnx | litert | litert_int8" in error

@@ -3,8 +3,23 @@
 import numpy as np
 from PIL import Image
 
+from classifier.data.images import to_pixels
+
+LARGEST = 1024  # pixels a side that a picture is first reduced to
 SIZE, BOX = 28, 20  # pixels: the picture, and the digit in it
 FAINT = 0.2  # of the strongest ink; below, it is paper
+
+
+def to_digit(content: bytes | np.ndarray) -> np.ndarray:
+    """One digit's picture as uint8 (28, 28), as :func:`like_mnist` makes it.
+
+    Args:
+        content: as for :func:`classifier.data.images.to_pixels`.
+
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    return like_mnist(to_pixels(content, size=LARGEST, channels=1, fit="crop")[..., 0])
 
 
 def like_mnist(pixels: np.ndarray) -> np.ndarray:
