@@ -60,11 +60,11 @@ def answer(
 
     model, names = load(root, uri)
     _, size, _, channels = model.input_shape
-    drawn = isinstance(content, np.ndarray)
-    pixels = to_digit(content) if drawn else content
-    if drawn and not pixels.any():
-        return None
-    images = to_pixels(pixels, size=size, channels=channels, fit="crop")[np.newaxis]
+    if isinstance(content, np.ndarray):
+        content = to_digit(content)
+        if not content.any():
+            return None
+    images = to_pixels(content, size=size, channels=channels, fit="crop")[np.newaxis]
     probabilities = model.predict_on_batch(images)[0]
     maps = grad_cam(model, images, probabilities.argmax(keepdims=True))
     seen = None
@@ -80,6 +80,8 @@ def build_page(root: Path) -> gr.Blocks:
         InputError: there is none.
     """
     models = tracking.registered_models(root)
+    for model in models:
+        load(root, model.versions[0].uri)  # so that the first answer need not wait for it
 
     def versions(name: str) -> list[tuple[str, str]]:
         return [
@@ -95,8 +97,10 @@ def build_page(root: Path) -> gr.Blocks:
         drawn = isinstance(picture, dict)
         try:
             found = answer(root, uri, picture["composite"] if drawn else Path(picture).read_bytes())
-        except (ImageError, InputError) as error:
+        except ImageError as error:
             raise gr.Error(f"This picture cannot be read: {error}", print_exception=False) from None
+        except InputError as error:
+            raise gr.Error(str(error), print_exception=False) from None
         return found or (None, None)
 
     with gr.Blocks(title="Image classifiers", analytics_enabled=False) as page:
@@ -112,7 +116,7 @@ def build_page(root: Path) -> gr.Blocks:
                             canvas_size=(PAD, PAD),
                             fixed_canvas=True,
                             layers=False,
-                            brush=gr.Brush(PAD // 14, colors=["#000000"], color_mode="fixed"),
+                            brush=gr.Brush(PAD // 20, colors=["#000000"], color_mode="fixed"),
                         )
                     else:
                         picture = gr.Image(
@@ -121,8 +125,12 @@ def build_page(root: Path) -> gr.Blocks:
                         # Gradio would decode it first: without a limit, without a clear word.
                         picture.preprocess = lambda file: file.path if file else None
                 with gr.Column():
-                    probabilities = gr.Label(label="Probabilities")
-                    seen = gr.Image(label="What spoke for it (Grad-CAM)", interactive=False)
+                    probabilities = gr.Label(label="Probabilities", num_top_classes=5)
+                    seen = gr.Image(
+                        label="What spoke for it (Grad-CAM)",
+                        interactive=False,
+                        buttons=["download"],
+                    )
                 gr.on(
                     [picture.change, version.change],
                     classify,

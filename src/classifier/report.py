@@ -2,10 +2,8 @@
 
 import base64
 import platform
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,13 +73,3 @@ def render_report(
         pictures=pictures,
         origin=origin,
     )
-
-
-def with_table(report: str, title: str, table: pd.DataFrame) -> str:
-    """The report with a table more, above how it was made; in place of one of the same title."""
-    shown = table.to_html(index=False, border=0, float_format="{:,.6g}".format)
-    opening = f'<section><h2>{escape(title)}</h2>\n<div class="scroll">'
-    section = f"{opening}{shown}</div></section>\n\n"
-    report = re.sub(f"{re.escape(opening)}.*?</section>\n\n", "", report, flags=re.DOTALL)
-    before, heading, after = report.partition("<h2>How it was made</h2>")
-    return before + section + heading + after

@@ -25,8 +25,7 @@ def export(config: Export) -> None:
     # Here, not above: a mistake in the configuration is found before these seconds are spent.
     from classifier import tracking
     from classifier.exporting import Classifier, check_saved_model, export_saved_model
-    from classifier.report import with_table
-    from classifier.runtimes import MANY, ONE, export_runtimes
+    from classifier.runtimes import MANY, ONE, add_to_report, export_runtimes
     from classifier.saving import fingerprint, load_model
 
     name = config.pipeline
@@ -80,7 +79,7 @@ def export(config: Export) -> None:
             if config.runtimes:
                 tracking.log_metrics({"runtimes": runtimes.set_index("runtime").to_dict("index")})
                 if report := tracking.logged_text(REPORT):
-                    tracking.log_text(with_table(report, "Runtimes", runtimes), REPORT)
+                    tracking.log_text(add_to_report(report, runtimes), REPORT)
     log.info("largest difference from the Keras model: %.2g", difference)
     log.info("registered models:/%s@%s, version %d", name, tracking.CANDIDATE, version)
     log.info("it is the champion now" if reason is None else f"not the champion: {reason}")

@@ -1,0 +1,240 @@
+"""The web page and the MLflow UI, as their users see them, in headless Chromium."""
+
+import io
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from mlflow.tracking import MlflowClient
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from classifier.data.drawings import KINDS, draw_flower
+from conftest import ROOT, stage
+from stages.recipe import apply_recipe
+
+expect.set_options(timeout=60_000)  # ms, for a machine that is busy
+STAGES = ("download", "split", "normalize", "augment", "train", "evaluate", "export")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ENOUGH_TO_READ_DIGITS = {
+    "download": [],
+    "split": ["train=6000", "validation=500"],
+    "train": ["epochs=4"],
+    "export": ["thresholds.accuracy=0.9"],
+}
+DRAWN_FLOWERS = {
+    "download": ["source=sample"],
+    "split": ["train=null", "validation=0.15", "test=0.15"],
+    "train": ["epochs=8"],
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits that a network learned to read in seconds, and drawn flowers; all seven stages."""
+    folder = tmp_path_factory.mktemp("browser") / "project"
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    shutil.copy(ROOT / "params.yaml", folder)
+    digits = ROOT / "data" / "raw" / "mnist"
+    if (digits / "source.json").exists():
+        shutil.copytree(digits, folder / "data" / "raw" / "mnist")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        apply_recipe("smoke", ["mnist", "flowers"])
+        for pipeline, overrides in {
+            "mnist": ENOUGH_TO_READ_DIGITS,
+            "flowers": DRAWN_FLOWERS,
+        }.items():
+            for name in STAGES:
+                if name != "download" or not Path("data", "raw", pipeline).exists():
+                    stage(name, f"pipeline={pipeline}", *overrides.get(name, []))
+    return folder
+
+
+@contextmanager
+def served(folder: Path, *words: str) -> Iterator[str]:
+    """Runs a server in ``folder`` until it answers; ``{port}`` in its words becomes a free one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
+    environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    log = folder / f"{words[0]}.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            for _ in range(240):
+                assert server.poll() is None, log.read_text()
+                try:
+                    requests.get(address, timeout=10)
+                    break
+                except requests.ConnectionError:
+                    time.sleep(0.5)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium: the system's. Its tests are skipped without one, but not in CI."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        message = f"no browser: none of {', '.join(BROWSERS)} is on the PATH"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    with sync_playwright() as playwright:
+        # Its sandbox needs a user of its own; these pages are ours.
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def app(checkout: Path) -> Iterator[str]:
+    with served(checkout, "classifier.app", "--port", "{port}") as address:
+        yield address
+
+
+@pytest.fixture
+def asked(page: Page, app: str) -> list[str]:
+    """What the page asks of other machines."""
+    found: list[str] = []
+    page.on("request", lambda request: found.append(request.url))
+    page.goto(app)
+    return found
+
+
+def drawing(kind: str) -> bytes:
+    """A drawn flower that the training has not, as PNG."""
+    content = io.BytesIO()
+    draw_flower(KINDS[kind], random.Random("another")).save(content, "PNG")
+    return content.getvalue()
+
+
+def tab(page: Page, name: str) -> Locator:
+    page.get_by_role("tab", name=name).click()
+    return page.get_by_role("tabpanel").filter(visible=True)
+
+
+def draw(page: Page, panel: Locator, *points: tuple[float, float]) -> None:
+    """One stroke, its points in parts of the pad's width and height."""
+    panel.get_by_role("button", name="Brush", exact=True).click()
+    pad = panel.locator("canvas").first.bounding_box()
+    places = [(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=15)
+    page.mouse.up()
+
+
+def test_a_drawn_7_is_read(page: Page, asked: list[str], app: str) -> None:
+    panel = tab(page, "mnist")
+    draw(page, panel, (0.35, 0.25), (0.65, 0.25), (0.45, 0.75))
+    expect(panel.get_by_test_id("label-output-value")).to_have_text("7")
+    expect(panel.locator("img")).to_have_count(1)  # the map
+    assert [url for url in asked if not url.startswith((app, "data:", "blob:"))] == []
+
+
+def test_a_dropped_rose_gets_the_answer_of_the_command_line(
+    page: Page, asked: list[str], checkout: Path, tmp_path: Path
+) -> None:
+    rose = tmp_path / "rose.png"
+    rose.write_bytes(drawing("roses"))
+    words = ("classifier.predict", "flowers", str(rose), "--format", "json")
+    printed = subprocess.run([sys.executable, "-m", *words], cwd=checkout, stdout=subprocess.PIPE)
+    best = json.loads(printed.stdout)[0]["top"][0]
+    panel = tab(page, "flowers")
+    panel.locator("input[type=file]").set_input_files(rose)
+    expect(panel.get_by_test_id("label-output-value")).to_have_text(best["class"])
+    expect(panel).to_contain_text(re.compile(rf"{100 * best['probability']:.0f}\s*%"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("text.jpg", b"no picture"), ("huge.png", "header of 50,000 x 50,000 pixels")],
+)
+def test_a_bad_file_gets_a_message(
+    page: Page, asked: list[str], tmp_path: Path, name: str, content: bytes | str
+) -> None:
+    file = tmp_path / name
+    if isinstance(content, str):
+        header = bytearray(drawing("tulips"))
+        header[16:24] = (50_000).to_bytes(4, "big") * 2
+        content = bytes(header)
+    file.write_bytes(content)
+    panel = tab(page, "flowers")
+    panel.locator("input[type=file]").set_input_files(file)
+    expect(page.get_by_text("This picture cannot be read:")).to_be_visible()
+
+
+def test_a_version_can_be_chosen(page: Page, asked: list[str]) -> None:
+    panel = tab(page, "mnist")
+    version = panel.get_by_label("Version")
+    expect(version).to_have_value("version 1, champion, candidate")
+    version.click()
+    expect(page.get_by_role("option")).to_have_text(["version 1, champion, candidate"])
+
+
+@pytest.fixture(scope="module")
+def tracking_server(checkout: Path) -> Iterator[str]:
+    store = ("--backend-store-uri", f"sqlite:///{checkout / 'mlflow.db'}")
+    server = ("mlflow", "server", *store, "--host", "127.0.0.1", "--port", "{port}")
+    with served(checkout, *server, "--workers", "1") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def run(checkout: Path, tracking_server: str) -> str:
+    """The path of the digits' run in the UI."""
+    client = MlflowClient(f"sqlite:///{checkout / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
+    return f"{tracking_server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def test_the_run_says_what_it_is(page: Page, run: str) -> None:
+    page.goto(run)
+    expect(page.get_by_text("test.accuracy", exact=True).first).to_be_visible()
+    expect(page.get_by_text("train.optimizer.learning_rate", exact=True).first).to_be_visible()
+
+
+def test_curves_by_epoch(page: Page, run: str) -> None:
+    page.goto(f"{run}/model-metrics")
+    page.get_by_placeholder("Search metric charts").fill("val_accuracy")
+    expect(page.get_by_role("heading", name="val_accuracy", exact=True)).to_be_visible()
+    expect(page.locator(".js-plotly-plot .scatterlayer path.js-line").first).to_be_attached()
+
+
+def test_the_confusion_matrix_shows(page: Page, run: str) -> None:
+    page.goto(f"{run}/artifacts/evaluation/confusion.png")
+    picture = page.locator("img[src^='blob:'], .image-outer-container img").first
+    expect(picture).to_be_visible()
+
+
+def test_the_registered_model_has_its_aliases(page: Page, tracking_server: str) -> None:
+    page.goto(f"{tracking_server}/#/models/mnist")
+    expect(page.get_by_text("champion").first).to_be_visible()
+    expect(page.get_by_text("candidate").first).to_be_visible()
