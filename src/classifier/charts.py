@@ -41,12 +41,12 @@ def draw_confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
 
 
 def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
-    """Loss and accuracy by epoch, training beside validation, the best epoch marked.
+    """Loss and accuracy by epoch, training beside validation, the kept epoch marked.
 
     Args:
-        history: a row an epoch: epoch, loss, val_loss, accuracy, val_accuracy.
+        history: a row an epoch: epoch, loss, val_loss, accuracy, val_accuracy, kept.
     """
-    best = history["epoch"].to_numpy()[history["val_accuracy"].to_numpy().argmax()]
+    best = int(history["epoch"][history["kept"] == 1].iloc[0])
     figure, panels = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
         axes.plot(history["epoch"], history[name], color="#9aa7b5", label="training (augmented)")

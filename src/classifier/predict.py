@@ -81,22 +81,24 @@ def classify(
         classifier: a :class:`classifier.serving.SavedClassifier`.
         unreadable: gets each file that cannot be read, and why.
     """
-    pictures: dict[str, np.ndarray] = {}
+    pictures: list[tuple[str, np.ndarray]] = []
     for file in files:
         try:
-            pictures[file] = read(file)
+            pictures.append((file, read(file)))
         except ImageError as error:
             unreadable.append((file, str(error)))
         if len(pictures) == BATCH:
             yield from _answers(classifier, pictures, top)
-            pictures = {}
+            pictures = []
     if pictures:
         yield from _answers(classifier, pictures, top)
 
 
-def _answers(classifier: Any, pictures: dict[str, np.ndarray], top: int) -> Iterator[Answer]:
-    found = classifier.predict(np.stack(list(pictures.values())))
-    for file, probabilities in zip(pictures, found, strict=True):
+def _answers(
+    classifier: Any, pictures: Sequence[tuple[str, np.ndarray]], top: int
+) -> Iterator[Answer]:
+    found = classifier.predict(np.stack([pixels for _, pixels in pictures]))
+    for (file, _), probabilities in zip(pictures, found, strict=True):
         order = np.argsort(-probabilities, kind="stable")[:top]
         yield Answer(file, [(classifier.classes[at], float(probabilities[at])) for at in order])
 

@@ -32,6 +32,7 @@ from mlflow.tracking import MlflowClient
 from classifier.errors import InputError, nearest
 
 FINGERPRINT = "weights_sha256"
+CHANGES = 3  # that a run's name says
 CHAMPION, CANDIDATE = "champion", "candidate"  # aliases: the best version so far, the latest one
 
 
@@ -68,28 +69,63 @@ def resumed_run(
     root: Path,
     experiment: str,
     name: str,
+    params: Mapping[str, Any],
     tags: Mapping[str, str],
     remembered: Path,
     sweep: str | None = None,
 ) -> Iterator[None]:
     """Continues the run whose id the file ``remembered`` holds; starts one, and writes the file.
 
-    It ends as FINISHED, FAILED for an exception, or KILLED for Ctrl-C.
+    It ends as FINISHED, FAILED for an exception, or KILLED for Ctrl-C. Use of processors, memory,
+    disk and network is logged meanwhile.
 
     Args:
         root, experiment: see :func:`open_store`.
+        name: followed by what differs from the latest run, unless it is one of a sweep.
+        params: logged, keys joined by dots; those that a run has already stay, as MLflow's never
+            change.
         sweep: the name of the parent run, made by the first of its children.
     """
     experiment_id = open_store(root, experiment)
     run_id = remembered.read_text("utf-8") if remembered.exists() else None
     if run_id and not MlflowClient().search_runs([experiment_id], f"run_id = '{run_id}'"):
         run_id = None  # the store was deleted meanwhile
-    parent = _sweep_run(root, experiment_id, sweep) if sweep else None
-    start = {"experiment_id": experiment_id, "run_name": name, "parent_run_id": parent}
+    flat = flatten(params)
+    start: dict[str, Any] = {"experiment_id": experiment_id, "log_system_metrics": True}
+    if run_id is None and sweep:
+        start |= {"run_name": name, "parent_run_id": _sweep_run(root, experiment_id, sweep)}
+    elif run_id is None:
+        start["run_name"] = " ".join([name, *_changes(flat, _latest_params(experiment_id))])
     with _run(run_id=run_id, tags=dict(tags), **start):
         remembered.parent.mkdir(parents=True, exist_ok=True)
         remembered.write_text(mlflow.active_run().info.run_id, "utf-8")
+        known = mlflow.get_run(mlflow.active_run().info.run_id).data.params
+        mlflow.log_params({key: value for key, value in flat.items() if key not in known})
         yield
+
+
+def _latest_params(experiment_id: str) -> dict[str, str]:
+    """Parameters of the latest finished run that is of no sweep; none if there is none."""
+    for run in MlflowClient().search_runs([experiment_id], "attributes.status = 'FINISHED'"):
+        if "mlflow.parentRunId" not in run.data.tags and run.data.params:
+            return run.data.params
+    return {}
+
+
+def _changes(params: Mapping[str, Any], earlier: Mapping[str, str]) -> list[str]:
+    """What differs, as words ``epochs=12``; the first CHANGES, then how many more."""
+    new = {key: text for key, text in params.items() if str(text) != earlier.get(key, str(text))}
+    # Another choice of a group changes its other keys as well, and says enough.
+    targets = [key.removesuffix("_target_") for key in new if key.endswith("._target_")]
+    words = [
+        f"{key.removesuffix('._target_').partition('.')[2]}={str(text).rpartition('.')[2]}"
+        if key.endswith("._target_")
+        else f"{key.replace('.groups.', '.').partition('.')[2]}={text}"
+        for key, text in new.items()
+        if key.endswith("._target_") or not key.startswith(tuple(targets))
+    ]
+    more = len(words) - CHANGES
+    return [*words[:CHANGES], *([f"+{more}"] if more > 0 else [])]
 
 
 def sweep_table(root: Path, experiment: str, sweep: str, metric: str) -> pd.DataFrame:
@@ -197,16 +233,6 @@ def log_metrics(metrics: Mapping[str, Any]) -> None:
     mlflow.log_metrics(
         {key: float(value) for key, value in flatten(metrics).items() if _number(value)}
     )
-
-
-def log_params(params: Mapping[str, Any]) -> None:
-    """Logs a nested dictionary's parameters, keys joined by dots.
-
-    A run that goes on keeps the values that it has: MLflow's parameters never change.
-    """
-    known = mlflow.get_run(mlflow.active_run().info.run_id).data.params
-    new = {key: value for key, value in flatten(params).items() if key not in known}
-    mlflow.log_params(new)
 
 
 def log_data(images: np.ndarray, labels: np.ndarray, name: str, *, source: str) -> None:

@@ -60,7 +60,8 @@ def fit(
         on_epoch: called after each epoch, counted from 1, with its metrics.
 
     Returns:
-        A row an epoch: epoch, accuracy, loss, val_accuracy, val_loss, learning_rate.
+        A row an epoch: epoch, accuracy, loss, val_accuracy, val_loss, learning_rate, and kept,
+        1 for the epoch with the best monitored value (the first of equal ones), 0 for others.
 
     Raises:
         InputError: the loss became NaN or infinite; names the step.
@@ -97,7 +98,9 @@ def fit(
                 f"the loss became NaN or infinite at step {stop_on_nan.step}, in epoch "
                 f"{len(rows)}: try a smaller optimizer.learning_rate, or optimizer.clipnorm=1"
             )
-    return pd.DataFrame(rows)
+    history = pd.DataFrame(rows)
+    best = history[options.monitor] == best_value(history, options.monitor)
+    return history.assign(kept=(best & (best.cumsum() == 1)).astype(int))
 
 
 def _divisor(steps: int, largest: int) -> int:

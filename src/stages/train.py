@@ -26,8 +26,9 @@ def train(config: Train) -> float:
     from classifier.model_size import model_size
     from classifier.phases import plan
 
+    name = config.pipeline
     session.begin(seed=config.seed, precision=config.precision)
-    folders = [needed("normalize", config.pipeline), needed("augment", config.pipeline)]
+    folders = [needed("normalize", name), needed("augment", name)]
     data = training_set.read_training_set(*folders)
     steps = feed.steps_per_epoch(len(data.images), config.batch_size)
     batches = partial(
@@ -51,13 +52,13 @@ def train(config: Train) -> float:
 
     phases = plan(model, config, optimizer)
     progress = checkpoints(training_key(asdict(config), folders, model))
-    tags = provenance.tags(config.pipeline) | {"seed": str(config.seed), "model": model.name}
+    tags = provenance.tags(name) | {"seed": str(config.seed), "model": model.name}
+    params = pipelines()[name] | {"train": asdict(config)}
     run = tracking.resumed_run(
-        main_checkout(), config.pipeline, run_name(model.name), tags, progress / "run", sweep()
+        main_checkout(), name, run_name(model.name), params, tags, progress / "run", sweep()
     )
-    with atomic_folder(destination("train", config.pipeline)) as folder, run:
-        tracking.log_params(pipelines()[config.pipeline] | {"train": asdict(config)})
-        tracking.log_data(data.images, data.labels, config.pipeline, source=tags["data.location"])
+    with atomic_folder(destination("train", name)) as folder, run:
+        tracking.log_data(data.images, data.labels, name, source=tags["data.location"])
         tracking.log_text(training.summary(model), "summary.txt")
         tracking.log_metrics({"model": model_size(model)})
         begun = time.perf_counter()
@@ -81,7 +82,7 @@ def train(config: Train) -> float:
         tracking.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
     shutil.rmtree(progress)
     log.info("%d epochs in %.0f s", len(history), seconds)
-    report_sweep(config.pipeline, f"best_{config.monitor}")
+    report_sweep(name, f"best_{config.monitor}")
     return best if config.monitor.endswith("accuracy") else -best  # more is better
 
 

@@ -72,6 +72,18 @@ def test_json_and_standard_input(
     assert sum(found["probability"] for found in named["top"]) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_file_named_twice_is_answered_twice(
+    finished: Path,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    red = pictures / "red.png"
+    assert run(monkeypatch, finished, "exports/tiny", red, red) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+
+
 def test_unreadable_ones_come_last_and_the_rest_is_done(
     finished: Path,
     pictures: Path,

@@ -98,8 +98,9 @@ def browser() -> Iterator[Browser]:
         message = f"no browser: none of {', '.join(BROWSERS)} is on the PATH"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     with sync_playwright() as playwright:
-        # Its sandbox needs a user of its own; these pages are ours.
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        # Its sandbox needs a user of its own; these pages are ours. It asks nobody for updates.
+        quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=found, args=quiet)
         yield browser
         browser.close()
 

@@ -38,6 +38,8 @@ def test_history_has_a_row_an_epoch(trained: Path) -> None:
     assert history["epoch"].tolist() == [1, 2]
     assert {"loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"} < set(history.columns)
     assert np.isfinite(history.to_numpy()).all()
+    assert history["kept"].idxmax() == history["val_accuracy"].idxmax()
+    assert history["kept"].sum() == 1
 
 
 def test_run_remembers_parameters_metrics_dataset_and_tags(finished: Path) -> None:
@@ -58,6 +60,40 @@ def test_run_remembers_parameters_metrics_dataset_and_tags(finished: Path) -> No
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, len(dataset.dataset.digest) > 0) == ("tiny", True)
     assert "summary.txt" in [file.path for file in client.list_artifacts(run.info.run_id)]
+
+
+def test_run_names_say_what_changed(run_stage: Run, finished: Path, project: Path) -> None:
+    shutil.copytree(finished / "data", project / "data")
+    for overrides in (
+        [],
+        ["seed=8"],
+        [],
+        ["optimizer=adamw"],
+        ["optimizer=adamw", "epochs=1", "batch_size=4", "patience=3", "precision=float32"],
+    ):
+        assert run_stage("train", "pipeline=tiny", *overrides)[0] == 0
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    assert [run.info.run_name for run in runs] == [
+        "convnet",
+        "convnet seed=8",
+        "convnet seed=7",
+        "convnet optimizer=AdamW",
+        "convnet epochs=1 patience=3 batch_size=4",
+    ]
+
+
+def test_use_of_the_machine_is_logged(
+    run_stage: Run, finished: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
+    shutil.copytree(finished / "data", project / "data")
+    assert run_stage("train", "pipeline=tiny", "epochs=20")[0] == 0
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert 0 <= run.data.metrics["system/cpu_utilization_percentage"] <= 100
 
 
 def test_same_seed_same_weights(run_stage: Run, finished: Path, project: Path) -> None:
