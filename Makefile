@@ -29,7 +29,7 @@ repro: setup ## Run the pipelines: every stage whose inputs changed (RECIPE=best
 	dvc repro
 
 test: setup ## Run the tests
-	python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Check style and types
 	ruff check .
