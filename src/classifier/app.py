@@ -160,17 +160,21 @@ def main() -> None:
         print(f"app: {error}", file=sys.stderr)
         sys.exit(1)
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    _, address, _ = page.launch(
-        server_name="127.0.0.1",
-        server_port=arguments.port,
-        share=False,
-        max_file_size=LARGEST_FILE,
-        theme=gr.themes.Default(**fonts),
-        footer_links=[],
-        show_error=True,
-        quiet=True,
-        prevent_thread_lock=True,
-    )
+    try:
+        _, address, _ = page.launch(
+            server_name="127.0.0.1",
+            server_port=arguments.port,
+            share=False,
+            max_file_size=LARGEST_FILE,
+            theme=gr.themes.Default(**fonts),
+            footer_links=[],
+            show_error=True,
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+    except OSError as error:  # the port is taken
+        print(f"app: {str(error).splitlines()[0]}", file=sys.stderr)
+        sys.exit(1)
     print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
     page.block_thread()
 

@@ -422,7 +422,7 @@ class RegisteredModel(NamedTuple):
 
 
 def registered_models(root: Path) -> list[RegisteredModel]:
-    """The registered models that have a version, by name.
+    """The registered models of images, by name.
 
     Args:
         root: the checkout, as for :func:`open_store`.
@@ -444,11 +444,14 @@ def registered_models(root: Path) -> list[RegisteredModel]:
         # The champion's number first, then the latest.
         numbers = sorted((int(version.version) for version in versions), reverse=True)
         numbers.sort(key=lambda number: CHAMPION not in aliases.get(number, []))
-        latest = mlflow.models.get_model_info(f"models:/{model.name}/{numbers[0]}")
+        info = mlflow.models.get_model_info(f"models:/{model.name}/{numbers[0]}")
+        shape = getattr(info.signature.inputs.inputs[0], "shape", ()) if info.signature else ()
+        if len(shape) != 4:
+            continue  # a shared store has models of other kinds
         found.append(
             RegisteredModel(
                 model.name,
-                int(latest.signature.inputs.inputs[0].shape[-1]),
+                shape[-1],
                 [
                     Version(
                         ", ".join([f"version {number}", *aliases.get(number, [])]),
