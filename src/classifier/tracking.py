@@ -445,7 +445,8 @@ def registered_models(root: Path) -> list[RegisteredModel]:
         numbers = sorted((int(version.version) for version in versions), reverse=True)
         numbers.sort(key=lambda number: CHAMPION not in aliases.get(number, []))
         info = mlflow.models.get_model_info(f"models:/{model.name}/{numbers[0]}")
-        shape = getattr(info.signature.inputs.inputs[0], "shape", ()) if info.signature else ()
+        inputs = info.signature.inputs.inputs if info.signature else []
+        shape: tuple[int, ...] = getattr(inputs[0], "shape", ()) if inputs else ()
         if len(shape) != 4:
             continue  # a shared store has models of other kinds
         found.append(
