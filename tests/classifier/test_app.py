@@ -13,6 +13,11 @@ from conftest import CLASSES, command, png
 TINY = "models:/tiny@candidate"
 
 
+@pytest.fixture(autouse=True)
+def embedded_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow's own, of an earlier test
+
+
 @pytest.mark.parametrize("name", list(CLASSES))
 def test_probabilities_and_what_spoke_for_them(finished: Path, name: str) -> None:
     probabilities, seen = app.answer(finished, TINY, png(CLASSES[name], seed=1, size=90))
