@@ -83,13 +83,9 @@ def build_page(root: Path) -> gr.Blocks:
     for model in models:
         load(root, model.versions[0].uri)  # so that the first answer need not wait for it
 
-    def versions(name: str) -> list[tuple[str, str]]:
-        return [
-            (version.title, version.uri)
-            for model in tracking.registered_models(root)
-            if model.name == name
-            for version in model.versions
-        ]
+    def latest() -> list[gr.Dropdown]:
+        known = {model.name: model.versions for model in tracking.registered_models(root)}
+        return [gr.Dropdown(known.get(model.name, model.versions)) for model in models]
 
     def classify(uri: str, picture: Any) -> tuple[dict[str, float] | None, np.ndarray | None]:
         if picture is None:
@@ -103,12 +99,14 @@ def build_page(root: Path) -> gr.Blocks:
             raise gr.Error(str(error), print_exception=False) from None
         return found or (None, None)
 
+    dropdowns = []
     with gr.Blocks(title="Image classifiers", analytics_enabled=False) as page:
         for model in models:
             with gr.Tab(model.name), gr.Row():
                 with gr.Column():
-                    choices = versions(model.name)
-                    version = gr.Dropdown(choices, value=choices[0][1], label="Version")
+                    choices = model.versions
+                    version = gr.Dropdown(choices, value=choices[0].uri, label="Version")
+                    dropdowns.append(version)
                     if model.channels == 1:
                         picture = gr.Sketchpad(
                             label="Draw one",
@@ -142,11 +140,7 @@ def build_page(root: Path) -> gr.Blocks:
                     concurrency_limit=1,
                     concurrency_id="model",
                 )
-                page.load(
-                    lambda name=model.name: gr.Dropdown(versions(name)),
-                    outputs=version,
-                    queue=False,
-                )
+        page.load(latest, outputs=dropdowns, queue=False)
     return page
 
 

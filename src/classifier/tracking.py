@@ -116,14 +116,15 @@ def _changes(params: Mapping[str, Any], earlier: Mapping[str, str]) -> list[str]
     """What differs, as words ``epochs=12``; the first CHANGES, then how many more."""
     new = {key: text for key, text in params.items() if str(text) != earlier.get(key, str(text))}
     # Another choice of a group changes its other keys as well, and says enough.
-    targets = [key.removesuffix("_target_") for key in new if key.endswith("._target_")]
-    words = [
-        f"{key.removesuffix('._target_').partition('.')[2]}={str(text).rpartition('.')[2]}"
-        if key.endswith("._target_")
-        else f"{key.replace('.groups.', '.').partition('.')[2]}={text}"
+    targets = [key for key in new if key.endswith("._target_")]
+    groups = {key.removesuffix("._target_"): new[key].rpartition(".")[2] for key in targets}
+    within = tuple(f"{group}." for group in groups)
+    said = groups | {
+        key.replace(".groups.", "."): text
         for key, text in new.items()
-        if key.endswith("._target_") or not key.startswith(tuple(targets))
-    ]
+        if not key.startswith(within)
+    }
+    words = [f"{key.partition('.')[2]}={text}" for key, text in said.items()]
     more = len(words) - CHANGES
     return [*words[:CHANGES], *([f"+{more}"] if more > 0 else [])]
 

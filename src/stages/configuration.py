@@ -26,11 +26,10 @@ from classifier.errors import InputError, nearest
 from stages.schemas import LIMITS, SCHEMAS
 
 Config = TypeVar("Config")
-# Hydra leaves nothing in the checkout: no outputs/, no log file. What TensorFlow and tf2onnx did in
-# temporary folders is nobody's concern.
+# Hydra leaves nothing in the checkout: no outputs/, no log file. How tf2onnx went about it is
+# nobody's concern.
 QUIET = {
     "hydra/job_logging": "stdout",
-    "+hydra.job_logging.loggers.absl.level": "WARNING",
     "+hydra.job_logging.loggers.tf2onnx.level": "WARNING",
     "hydra.output_subdir": "null",
     "hydra.run.dir": ".",
