@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from classifier.data.drawings import KINDS, draw_flower
 from conftest import ROOT, stage
+from stages.layout import FOLDERS
 from stages.recipe import apply_recipe
 
 expect.set_options(timeout=60_000)  # ms, for a machine that is busy
-STAGES = ("download", "split", "normalize", "augment", "train", "evaluate", "export")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ENOUGH_TO_READ_DIGITS = {
     "download": [],
@@ -56,7 +56,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "mnist": ENOUGH_TO_READ_DIGITS,
             "flowers": DRAWN_FLOWERS,
         }.items():
-            for name in STAGES:
+            for name in FOLDERS:
                 if name != "download" or not Path("data", "raw", pipeline).exists():
                     stage(name, f"pipeline={pipeline}", *overrides.get(name, []))
     return folder
@@ -84,6 +84,8 @@ def served(folder: Path, *words: str) -> Iterator[str]:
                     break
                 except requests.ConnectionError:
                     time.sleep(0.5)
+            else:
+                pytest.fail(f"{words[0]} does not answer: {log.read_text()}")
             yield address
         finally:
             server.terminate()
@@ -174,19 +176,22 @@ def test_a_dropped_rose_gets_the_answer_of_the_command_line(
     expect(panel).to_contain_text(re.compile(rf"{100 * best['probability']:.0f}\s*%"))
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("text.jpg", b"no picture"), ("huge.png", "header of 50,000 x 50,000 pixels")],
-)
+def no_picture() -> bytes:
+    return b"no picture"
+
+
+def huge_picture() -> bytes:
+    """A PNG whose header says 50,000 x 50,000 pixels."""
+    content = drawing("tulips")
+    return content[:16] + (50_000).to_bytes(4, "big") * 2 + content[24:]
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.jpg", no_picture), ("a.png", huge_picture)])
 def test_a_bad_file_gets_a_message(
-    page: Page, asked: list[str], tmp_path: Path, name: str, content: bytes | str
+    page: Page, asked: list[str], tmp_path: Path, name: str, content: Callable[[], bytes]
 ) -> None:
     file = tmp_path / name
-    if isinstance(content, str):
-        header = bytearray(drawing("tulips"))
-        header[16:24] = (50_000).to_bytes(4, "big") * 2
-        content = bytes(header)
-    file.write_bytes(content)
+    file.write_bytes(content())
     panel = tab(page, "flowers")
     panel.locator("input[type=file]").set_input_files(file)
     expect(page.get_by_text("This picture cannot be read:")).to_be_visible()

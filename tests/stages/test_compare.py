@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from conftest import stage
 from stages import compare
@@ -69,3 +70,21 @@ def test_what_is_not_there_is_named(
     assert run(monkeypatch, *words) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"compare: {message}")
+
+
+def test_runs_of_one_name_are_told_apart_by_their_ids(
+    two_runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(two_runs)
+    client = MlflowClient(f"sqlite:///{two_runs / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    for each in runs:
+        client.update_run(each.info.run_id, name="convnet")
+    try:
+        assert run(monkeypatch, "tiny") == 0
+    finally:
+        for each in runs:
+            client.update_run(each.info.run_id, name=each.info.run_name)
+    first, second = capsys.readouterr().out.splitlines()[0].split()
+    assert first != second
+    assert {first, second} == {f"convnet-{each.info.run_id[:6]}" for each in runs}
