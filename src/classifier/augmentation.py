@@ -37,6 +37,7 @@ def to_config(layers: Sequence[keras.layers.Layer]) -> list[dict[str, Any]]:
 def from_config(config: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
     """The layers that :func:`to_config` wrote."""
     # They register their layers.
+    import classifier.color_jitter
     import classifier.random_affine
     import classifier.random_resized_crop  # noqa: F401
 

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from classifier.augmentation import augment_array, from_config, to_config
+from classifier.color_jitter import ColorJitter
 from classifier.random_affine import RandomAffine
 from classifier.random_resized_crop import RandomResizedCrop
 from conftest import ROOT
@@ -22,6 +23,7 @@ def policy() -> list[keras.layers.Layer]:
         keras.layers.RandomFlip("horizontal", name="flip"),
         RandomResizedCrop(scale=(0.3, 0.9), name="crop"),
         RandomAffine(0.1, 0.1, 0.1, 0.1, name="affine"),
+        ColorJitter(0.1, (0.8, 1.2), (0.5, 2), name="color"),
         keras.layers.RandomContrast(0.3, name="contrast"),
         keras.layers.RandAugment(num_ops=1, name="rand"),
     ]
@@ -72,6 +74,34 @@ def test_a_crop_of_everything_is_the_picture_or_its_mirror() -> None:
 def test_bad_crops_are_refused(bad: dict) -> None:
     with pytest.raises(ValueError, match="must be"):
         RandomResizedCrop(**bad)
+
+
+def test_the_saturation_is_what_keras_makes_of_it_by_way_of_hsv() -> None:
+    images = IMAGES.astype(np.float32)
+    keras_layer = keras.layers.RandomSaturation((0.6, 0.6))  # 0.6 / (1 - 0.6) is 1.5
+    np.testing.assert_allclose(
+        ColorJitter(saturation=(1.5, 1.5))(images), keras_layer(images, training=True), atol=0.01
+    )
+
+
+def test_a_jitter_shifts_and_stretches_each_picture_by_what_it_says() -> None:
+    flat = np.full((64, 4, 4, 3), 100, np.uint8)
+    shifted = augment_array(flat, [ColorJitter(brightness=0.2)], (1, 2)).astype(int) - 100
+    assert (shifted == shifted[:, :1, :1, :1]).all()
+    assert -51 <= shifted.min() < -30 and 30 < shifted.max() <= 51
+    images = IMAGES.astype(np.float32)
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(
+        ColorJitter(contrast=(0.5, 0.5))(images), (images + mean) / 2, atol=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    "bad", [{"brightness": 1.5}, {"contrast": (1.2, 1)}, {"saturation": (0, 1)}]
+)
+def test_bad_jitters_are_refused(bad: dict) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        ColorJitter(**bad)
 
 
 def test_an_affine_map_of_nothing_is_the_picture() -> None:
