@@ -7,6 +7,9 @@ if there had been no break.
 
 import hashlib
 import json
+import logging
+import shutil
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ from classifier.data.checksum import sha256_of
 from classifier.saving import fingerprint
 
 State = dict[str, Any]
+STATE_FILE, VARIABLES_FILE = "state.json", "variables.npz"
+log = logging.getLogger(__name__)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -43,7 +48,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def finished_epochs(self) -> int:
         """Epochs that an earlier, broken-off training has finished; 0 for none."""
-        file = self.folder / "state.json"
+        file = self.folder / STATE_FILE
         return len(json.loads(file.read_text("utf-8"))["rows"]) if file.exists() else 0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -51,8 +56,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.model.optimizer.build(self.model.trainable_variables)
         if not self.finished_epochs():
             return
-        state = json.loads((self.folder / "state.json").read_text("utf-8"))
-        with np.load(self.folder / "variables.npz") as values:
+        state = json.loads((self.folder / STATE_FILE).read_text("utf-8"))
+        with np.load(self.folder / VARIABLES_FILE) as values:
             for number, variable in enumerate(_variables(self.model)):
                 variable.assign(values[str(number)])
         self.rows[:] = state["rows"]
@@ -64,9 +69,39 @@ class Checkpoint(keras.callbacks.Callback):
             return  # so that the epoch is trained again, and stops again
         with atomic_folder(self.folder) as folder:
             values = {str(n): v.numpy() for n, v in enumerate(_variables(self.model))}
-            np.savez(folder / "variables.npz", **values)
+            np.savez(folder / VARIABLES_FILE, **values)
             state = {"rows": self.rows, "callbacks": [_plain(other) for other in self.others]}
-            (folder / "state.json").write_text(json.dumps(state), "utf-8")
+            (folder / STATE_FILE).write_text(json.dumps(state), "utf-8")
+
+
+def discard_damaged(folder: Path) -> None:
+    """Deletes a training's checkpoints if one of them is damaged, as a power failure leaves them.
+
+    Training then begins anew; it ends with the same weights, later.
+
+    Args:
+        folder: a folder a phase, and ``best.keras``.
+    """
+    phases = list(folder.glob("phase*"))
+    files = [phase / name for phase in phases for name in (STATE_FILE, VARIABLES_FILE)]
+    files += folder.glob("best.keras")
+    damaged = [file for file in files if not _intact(file)]
+    if not damaged:
+        return
+    log.warning("%s is damaged: training begins anew", damaged[0])
+    for phase in phases:
+        shutil.rmtree(phase)
+    (folder / "best.keras").unlink(missing_ok=True)
+
+
+def _intact(file: Path) -> bool:
+    try:
+        if file.suffix == ".json":
+            return bool(json.loads(file.read_text("utf-8")))
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except Exception:  # zipfile raises what it stumbles on
+        return False
 
 
 def training_key(configuration: State, folders: Iterable[Path], model: keras.Model) -> str:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from classifier.checkpoint import Checkpoint
+from classifier.checkpoint import Checkpoint, discard_damaged
 from classifier.errors import InputError
 from classifier.fit_options import FitOptions
 from classifier.freezing import unfreeze
+from classifier.memory import check_memory
 from classifier.phases import Phase
 
 
@@ -64,9 +65,11 @@ def fit(
         1 for the epoch with the best monitored value (the first of equal ones), 0 for others.
 
     Raises:
-        InputError: the loss became NaN or infinite; names the step.
+        InputError: the batch is too large for the memory; or the loss became NaN or infinite,
+            which names the step.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    discard_damaged(folder)
     rows: list[dict[str, float]] = []
     for number, phase in enumerate(phases, 1):
         begin = len(rows)
@@ -83,8 +86,11 @@ def fit(
         callbacks = [stop_on_nan, *_callbacks(phase, options, rows, folder, on_epoch)]
         checkpoint = Checkpoint(folder / f"phase{number}", callbacks[:], rows)
         first = checkpoint.finished_epochs() or begin
+        images = batches(first_epoch=first, epochs=begin + phase.epochs)
+        if not options.jit_compile:  # XLA does not keep every layer's output
+            check_memory(model, images.element_spec[0].shape[0])
         model.fit(
-            batches(first_epoch=first, epochs=begin + phase.epochs),
+            images,
             initial_epoch=first,
             epochs=begin + phase.epochs,
             steps_per_epoch=steps,

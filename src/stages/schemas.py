@@ -8,6 +8,7 @@ from omegaconf import MISSING
 
 from classifier.data.sources import KINDS, Dataset
 from classifier.fit_options import FitOptions
+from classifier.session_options import SessionOptions
 
 
 @dataclass
@@ -52,12 +53,11 @@ class Augment:
 
 
 @dataclass
-class Train(FitOptions):
+class Train(FitOptions, SessionOptions):
     pipeline: str = MISSING
-    seed: int = 7
     batch_size: int = 64
-    precision: str = "float32"
     workers: int = 2  # threads that augment
+    outage: str = "stop"  # or postpone: train without the MLflow store, upload the run later
     model: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=dict)
@@ -184,6 +184,7 @@ LIMITS: dict[str, Limit] = {
     "momentum": below(0, 1),
     "monitor": one_of("val_accuracy", "val_loss", "accuracy", "loss"),
     "normalization": one_of("batch", "layer", "group", "none"),
+    "outage": one_of("stop", "postpone"),
     "padding": one_of("same", "valid"),
     "patience": at_least(1),
     "pool": one_of("strides", "max", "average"),
@@ -195,6 +196,7 @@ LIMITS: dict[str, Limit] = {
     "stem_kernel_size": at_least(1),
     "stem_strides": at_least(1),
     "test": at_least(0),
+    "threads": at_least(0),
     "timeout": above(0),
     "tolerance": at_least(0),
     "train": above(0),

@@ -126,6 +126,9 @@ def test_a_killed_training_ends_with_the_same_weights(
             on_epoch=kill_after(killed_in),
         )
     epochs: list[int] = []
+    # What a kill while a checkpoint was written leaves beside the whole one.
+    (tmp_path / "broken" / ".phase1.partial").mkdir()
+    (tmp_path / "broken" / ".phase1.partial" / "variables.npz").write_bytes(b"half")
     optimizer, callbacks = recipe()
     resumed = network()
     again = fit(
@@ -142,6 +145,35 @@ def test_a_killed_training_ends_with_the_same_weights(
         np.testing.assert_array_equal(one, other)
     best = [keras.models.load_model(tmp_path / name / "best.keras") for name in ("whole", "broken")]
     for one, other in zip(*(model.get_weights() for model in best), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.fault(
+    "a checkpoint cut off, as by a power failure", "begins anew, ends with the same weights"
+)
+@pytest.mark.parametrize("file", ["phase1/state.json", "phase1/variables.npz", "best.keras"])
+def test_a_truncated_checkpoint_begins_anew_and_ends_with_the_same_weights(
+    tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = network()
+    history = fit(whole, cosine()[0], tmp_path / "whole", epochs=6)
+    with pytest.raises(KilledError):
+        fit(network(), cosine()[0], tmp_path / "broken", epochs=6, on_epoch=kill_after(4))
+    damaged = tmp_path / "broken" / file
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    epochs: list[int] = []
+    resumed = network()
+    again = fit(
+        resumed,
+        cosine()[0],
+        tmp_path / "broken",
+        epochs=6,
+        on_epoch=lambda epoch, logs: epochs.append(epoch),
+    )
+    assert f"{damaged} is damaged: training begins anew" in caplog.text
+    assert epochs == [1, 2, 3, 4, 5, 6]
+    pd.testing.assert_frame_equal(again, history)
+    for one, other in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
