@@ -1,5 +1,6 @@
 """Sweeps: several trainings that belong together, by Hydra's multirun or DVC's experiments."""
 
+import logging
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,8 @@ from hydra.types import RunMode
 
 from stages.configuration import pipelines
 from stages.layout import main_checkout, output
+
+log = logging.getLogger(__name__)
 
 
 def sweep() -> str | None:
@@ -42,12 +45,15 @@ def report_sweep(pipeline: str, metric: str) -> None:
     from classifier import tracking
     from classifier.charts import draw_sweep
 
-    table = tracking.sweep_table(main_checkout(), pipeline, name, metric)
-    with TemporaryDirectory() as folder:
-        chart, sheet = Path(folder, "sweep.png"), Path(folder, "sweep.csv")
-        draw_sweep(table, chart, metric=metric, title=f"{pipeline}: {name}")
-        table.to_csv(sheet, index=False, lineterminator="\n")
-        tracking.log_to_sweep(main_checkout(), pipeline, name, [sheet, chart])
+    try:
+        table = tracking.sweep_table(main_checkout(), pipeline, name, metric)
+        with TemporaryDirectory() as folder:
+            chart, sheet = Path(folder, "sweep.png"), Path(folder, "sweep.csv")
+            draw_sweep(table, chart, metric=metric, title=f"{pipeline}: {name}")
+            table.to_csv(sheet, index=False, lineterminator="\n")
+            tracking.log_to_sweep(main_checkout(), pipeline, name, [sheet, chart])
+    except tracking.STORE_ERRORS as error:  # the training's own result is safe by now
+        log.warning("the table of %s could not be made: %s", name, tracking.reason(error))
 
 
 def destination(stage: str, pipeline: str) -> Path:

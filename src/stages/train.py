@@ -19,15 +19,14 @@ log = logging.getLogger(__name__)
 
 def train(config: Train) -> float:
     # Here, not above: a mistake in the configuration is found before these seconds are spent.
-    from classifier import saving, session, tracking, training
+    from classifier import checkpoint, saving, session, tracking, training
     from classifier.atomic import atomic_folder
-    from classifier.checkpoint import training_key
     from classifier.data import feed, training_set
     from classifier.model_size import model_size
     from classifier.phases import plan
 
     name = config.pipeline
-    session.begin(seed=config.seed, precision=config.precision)
+    session.begin(config)
     folders = [needed("normalize", name), needed("augment", name)]
     data = training_set.read_training_set(*folders)
     steps = feed.steps_per_epoch(len(data.images), config.batch_size)
@@ -51,11 +50,12 @@ def train(config: Train) -> float:
         return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
 
     phases = plan(model, config, optimizer)
-    progress = checkpoints(training_key(asdict(config), folders, model))
+    progress = checkpoints(checkpoint.training_key(asdict(config) | {"outage": ""}, folders, model))
     tags = provenance.tags(name) | {"seed": str(config.seed), "model": model.name}
     params = pipelines()[name] | {"train": asdict(config)}
+    title = run_name(model.name)
     run = tracking.resumed_run(
-        main_checkout(), name, run_name(model.name), params, tags, progress / "run", sweep()
+        main_checkout(), name, title, params, tags, progress / "run", config.outage, sweep()
     )
     with atomic_folder(destination("train", name)) as folder, run:
         tracking.log_data(data.images, data.labels, name, source=tags["data.location"])

@@ -1,0 +1,322 @@
+"""An MLflow store that fails loses no result: a training goes on, and its run is uploaded later."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import requests
+from mlflow.entities import Run as MlflowRun
+from mlflow.tracking import MlflowClient
+
+from conftest import command
+
+Run = Callable[..., tuple[int, str, str]]
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server."""
+    folder = tmp_path_factory.mktemp("server")
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as probe:
+        port = probe.server_port
+    words = ["server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--workers", "1"]
+    words += ["--artifacts-destination", str(folder / "artifacts")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *words, "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 120
+    try:
+        while True:
+            try:
+                if requests.get(f"{address}/health", timeout=2).ok:
+                    break
+            except requests.RequestException:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Proxy(ThreadingHTTPServer):
+    """Stands before the server: passes ``good`` metric logs on, then does what ``fault`` says."""
+
+    def __init__(self, address: str, fault: str, good: int):
+        super().__init__(("127.0.0.1", 0), Forwarder)
+        self.behind, self.fault, self.good = address, fault, good
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Forwarder(BaseHTTPRequestHandler):
+    server: Proxy
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.server.good <= 0 and self.server.fault == "error":
+            self.send_error(500)
+            return
+        if self.server.good <= 0 and self.server.fault == "break":
+            self.connection.close()
+            return
+        if self.server.fault == "slow":
+            time.sleep(0.3)
+        if self.path.endswith("/runs/log-batch") and b"val_loss" in body:
+            self.server.good -= 1
+        kept = {name: text for name, text in self.headers.items() if name != "Host"}
+        answer = requests.request(
+            self.command, self.server.behind + self.path, data=body, headers=kept
+        )
+        self.send_response(answer.status_code)
+        self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815
+
+
+@pytest.fixture
+def proxy(server: str) -> Iterator[Callable[..., Proxy]]:
+    running: list[Proxy] = []
+
+    def start(fault: str, good: int = 0) -> Proxy:
+        running.append(Proxy(server, fault, good))
+        threading.Thread(target=running[-1].serve_forever, daemon=True).start()
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.shutdown()
+        each.server_close()
+
+
+@pytest.fixture
+def prepared(project: Path, run_stage: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny project up to augment; MLflow tries once. Its pipeline's name is new."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for stage in ("download", "split", "normalize", "augment"):
+        assert run_stage(stage, "pipeline=tiny")[0] == 0
+    return project
+
+
+def runs_at(address: str) -> list[MlflowRun]:
+    client = MlflowClient(address)
+    experiment = client.get_experiment_by_name("tiny")
+    return client.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def forget_runs(address: str) -> None:
+    for run in runs_at(address):
+        MlflowClient(address).delete_run(run.info.run_id)
+
+
+def check_uploaded(address: str, epochs: int) -> None:
+    """One finished run with every epoch of history.csv, the parameters, and the artifacts."""
+    client = MlflowClient(address)
+    (run,) = runs_at(address)
+    assert run.info.status == "FINISHED"
+    history = pd.read_csv("models/tiny/history.csv")
+    logged = client.get_metric_history(run.info.run_id, "val_loss")
+    assert [metric.step for metric in logged] == list(range(1, epochs + 1))
+    assert [metric.value for metric in logged] == pytest.approx(history["val_loss"].tolist())
+    assert run.data.params["train.epochs"] == str(epochs)
+    assert run.data.params["split.seed"] == "7"
+    assert len(run.data.tags["weights_sha256"]) == 64
+    assert not [name for name in run.data.tags if name.startswith("kept.")]
+    assert run.inputs.dataset_inputs[0].dataset.name == "tiny"
+    found = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"summary.txt", "history.csv"} <= found
+
+
+def upload(**environment: str) -> str:
+    return command(sys.executable, "-m", "stages.upload", cwd=Path.cwd(), **environment).stdout
+
+
+@pytest.mark.fault("MLflow server down at the start", "one line before the first epoch")
+def test_a_server_that_is_down_stops_a_training_before_it_begins(
+    prepared: Path, run_stage: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
+    status, error, output = run_stage("train", "pipeline=tiny")
+    assert status == 1
+    assert error.splitlines()[-1] == (
+        f"train: pipelines.tiny.train: the MLflow server {NOWHERE} cannot be used (connection "
+        "refused); outage=postpone trains without it and keeps the run for "
+        "'python -m stages.upload'"
+    )
+    assert "Epoch" not in output
+    assert "Traceback" not in error
+    assert not Path("models/tiny").exists()
+
+
+@pytest.mark.fault(
+    "MLflow server down, `outage=postpone`", "trains on; `python -m stages.upload` uploads the run"
+)
+def test_a_training_postpones_its_run_and_uploads_it_later(
+    prepared: Path, run_stage: Run, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_runs(server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
+    status, _, output = run_stage("train", "pipeline=tiny", "outage=postpone")
+    assert status == 0
+    assert "the run is kept for 'python -m stages.upload'" in output
+    assert Path("models/tiny/model.keras").exists()
+    assert not Path("mlflow.db").exists()
+
+    refused = command(
+        sys.executable,
+        "-m",
+        "stages.upload",
+        cwd=prepared,
+        check=False,
+        MLFLOW_TRACKING_URI=NOWHERE,
+    )
+    assert refused.returncode == 1
+    assert "upload: the MLflow store cannot be used (connection refused)" in refused.stdout
+
+    assert upload(MLFLOW_TRACKING_URI=server).splitlines()[-1] == "uploaded tiny: convnet"
+    check_uploaded(server, epochs=2)
+    assert upload(MLFLOW_TRACKING_URI=server).splitlines()[-1] == "nothing to upload"
+
+
+@pytest.mark.fault("MLflow server lost half way", "trains on; the upload completes the same run")
+@pytest.mark.parametrize("fault", ["error", "break"])
+def test_a_server_lost_half_way_loses_no_epoch(
+    prepared: Path,
+    run_stage: Run,
+    server: str,
+    proxy: Callable[..., Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    forget_runs(server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy(fault, good=2).url)
+    status, _, output = run_stage("train", "pipeline=tiny", "epochs=5")
+    assert status == 0, output
+    assert "MLflow cannot be used any more" in output
+    (run,) = runs_at(server)
+    assert run.info.status == "RUNNING"
+    assert len(MlflowClient(server).get_metric_history(run.info.run_id, "val_loss")) == 2
+
+    assert upload(MLFLOW_TRACKING_URI=server).splitlines()[-1].startswith("uploaded tiny: convnet")
+    check_uploaded(server, epochs=5)
+
+
+@pytest.mark.fault("MLflow server lost at the end", "the upload ends the same run")
+def test_a_server_lost_at_the_end_loses_not_even_the_end(
+    prepared: Path,
+    run_stage: Run,
+    server: str,
+    proxy: Callable[..., Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from classifier.tracking import runs
+
+    forget_runs(server)
+    lost = proxy("error", good=1000)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", lost.url)
+    end = runs._end
+
+    def lose_and_end(status: str) -> None:
+        lost.good = 0
+        end(status)
+
+    monkeypatch.setattr(runs, "_end", lose_and_end)
+    assert run_stage("train", "pipeline=tiny")[0] == 0
+    assert runs_at(server)[0].info.status == "RUNNING"
+    upload(MLFLOW_TRACKING_URI=server)
+    check_uploaded(server, epochs=2)
+
+
+@pytest.mark.fault("MLflow server slow", "every epoch is logged")
+def test_a_slow_server_is_waited_for(
+    prepared: Path,
+    run_stage: Run,
+    server: str,
+    proxy: Callable[..., Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forget_runs(server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy("slow", good=1000).url)
+    assert run_stage("train", "pipeline=tiny")[0] == 0
+    check_uploaded(server, epochs=2)
+
+
+@pytest.mark.fault(
+    "MLflow server down for evaluate", "one line; what is uploaded later joins the evaluated run"
+)
+def test_a_run_is_joined_to_that_of_an_evaluation_before_the_upload(
+    prepared: Path, run_stage: Run, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_runs(server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
+    assert run_stage("train", "pipeline=tiny", "outage=postpone")[0] == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
+    status, error, _ = run_stage("evaluate", "pipeline=tiny")
+    assert status == 1
+    assert error.splitlines()[-1] == (
+        f"evaluate: pipelines.tiny.evaluate: the MLflow server {NOWHERE} cannot be used "
+        "(connection refused)"
+    )
+    assert not Path("reports/tiny").exists()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert run_stage("evaluate", "pipeline=tiny")[0] == 0
+    upload(MLFLOW_TRACKING_URI=server)
+    check_uploaded(server, epochs=2)
+    assert "test.accuracy" in runs_at(server)[0].data.metrics
+
+
+@pytest.mark.fault("SQLite file locked at the start", "one line before the first epoch")
+def test_a_locked_store_stops_a_training_before_it_begins(
+    finished: Path, prepared: Path, run_stage: Run
+) -> None:
+    assert run_stage("train", "pipeline=tiny")[0] == 0
+    with sqlite3.connect("mlflow.db", isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        status, error, _ = run_stage("train", "pipeline=tiny", "epochs=1")
+        other.execute("ROLLBACK")
+    assert status == 1
+    assert error.splitlines()[-1].startswith(
+        f"train: pipelines.tiny.train: the MLflow store {prepared / 'mlflow.db'} cannot be used "
+        "(the database is locked by another process)"
+    )
+    assert "Traceback" not in error
+
+
+@pytest.mark.fault("SQLite file locked half way", "trains on; the upload completes the run")
+def test_a_store_that_is_locked_half_way_loses_no_epoch(prepared: Path, run_stage: Run) -> None:
+    from classifier.tracking import runs
+
+    locks: list[sqlite3.Connection] = []
+    log_step = runs._log_step
+
+    def lock_at_two(step: int, metrics: dict[str, float]) -> None:
+        if step == 2:
+            locks.append(sqlite3.connect("mlflow.db", isolation_level=None))
+            locks[0].execute("BEGIN EXCLUSIVE")
+        log_step(step, metrics)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "_log_step", lock_at_two)
+        status, _, output = run_stage("train", "pipeline=tiny", "epochs=3")
+    locks[0].execute("ROLLBACK")
+    locks[0].close()
+    assert status == 0, output
+    assert "the database is locked by another process" in output
+    assert upload().splitlines()[-1] == "uploaded tiny: convnet"
+    check_uploaded(f"sqlite:///{prepared / 'mlflow.db'}", epochs=3)
