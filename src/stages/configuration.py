@@ -6,6 +6,7 @@ it the section (as the ConfigStore's ``params``) and says in one line what does 
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -22,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
-from classifier.errors import InputError, nearest
+from classifier.errors import InputError, nearest, refused_by_the_machine
 from stages.schemas import LIMITS, SCHEMAS
 
 Config = TypeVar("Config")
@@ -45,6 +46,14 @@ OPTUNA = {
 }
 SWEEPS = {"--multirun", "-m"}
 QUESTIONS = {"--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what Ctrl-C ends, it ends as well."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
@@ -72,6 +81,7 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
     @wraps(stage)
     def main() -> None:
         pipeline = None
+        before = signal.signal(signal.SIGTERM, _terminate)
         try:
             pipeline = named_pipeline(sys.argv[1:])
             section = pipeline_section(pipeline, name)
@@ -89,8 +99,16 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
             _stop(name, pipeline, str(error))
         except (HydraException, OmegaConfBaseException) as error:
             _stop(name, pipeline, explain(error, schema))
-        except KeyboardInterrupt:
-            _stop(name, pipeline, "interrupted: its output stays as it was", status=130)
+        except KeyboardInterrupt as error:
+            status = 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
+            _stop(name, pipeline, "interrupted: its output stays as it was", status)
+        except Exception as error:
+            message = refused_by_the_machine(error)
+            if message is None:
+                raise
+            _stop(name, pipeline, message)
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     return main
 
@@ -149,6 +167,11 @@ def pipeline_section(pipeline: str | None, stage: str) -> dict[str, Any]:
     section = sections.get(stage) or {}
     if not isinstance(section, dict):
         raise InputError(f"pipelines.{pipeline}.{stage} is '{section}': must be keys and values")
+    groups = section.get("groups") or {}
+    if not isinstance(groups, dict) or not all(isinstance(name, str) for name in groups.values()):
+        raise InputError(
+            f"pipelines.{pipeline}.{stage}.groups is '{groups}': must be groups and their choices"
+        )
     return section
 
 

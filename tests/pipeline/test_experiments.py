@@ -50,6 +50,7 @@ def test_swapping_a_group_is_one_option(repository: Path) -> None:
     assert "swapped" in shown(repository)
 
 
+@pytest.mark.fault("four queued experiments at once on one store", "every run is in it")
 def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(repository: Path) -> None:
     before = len(runs(repository))
     # The code of the commit that is queued runs, not the one that lies here when it runs.
@@ -61,14 +62,15 @@ def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(reposit
         )
     )
     assert script.read_text() != original
-    sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01"
+    sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01,0.001,0.0001"
     command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", cwd=repository)
     script.write_text(original)
-    command("dvc", "exp", "run", "--run-all", cwd=repository)
+    command("dvc", "exp", "run", "--run-all", "--jobs", "4", cwd=repository)
     new = runs(repository)[: len(runs(repository)) - before]
     rates = sorted(run.data.params["train.optimizer.learning_rate"] for run in new)
-    assert rates == ["0.01", "0.1"]
+    assert rates == ["0.0001", "0.001", "0.01", "0.1"]
     assert all(run.data.metrics["test.marked"] == 1 for run in new)
+    assert {run.info.status for run in new} == {"FINISHED"}
     assert all(run.info.artifact_uri.startswith(repository.as_uri()) for run in new)
     assert {run.info.run_name for run in new} <= set(shown(repository))
     client = MlflowClient(f"sqlite:///{repository / 'mlflow.db'}")

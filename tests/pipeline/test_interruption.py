@@ -46,9 +46,13 @@ def prepared(project: Path) -> Path:
     return project
 
 
-def test_killed_training_goes_on_and_ends_with_the_same_bytes(
-    prepared: Path, run_stage: Run
-) -> None:
+@pytest.mark.difference("a break", "the whole state is in the checkpoint")
+@pytest.mark.fault(
+    "kill -9 while training",
+    "goes on after the last finished epoch, ends with the same bytes, one MLflow run",
+)
+def test_killed_training_goes_on_and_ends_with_the_same_bytes(prepared: Path) -> None:
+    again = [sys.executable, "-m", "stages.train", "pipeline=tiny", "epochs=60"]
     with training("epochs=60") as process:
         process.kill()
     assert process.returncode == -signal.SIGKILL
@@ -56,17 +60,14 @@ def test_killed_training_goes_on_and_ends_with_the_same_bytes(
     assert "train@tiny" in command("dvc", "status", cwd=prepared).stdout
     assert len(checkpoints()) == 1
 
-    status, _, output = run_stage("train", "pipeline=tiny", "epochs=60")
-    assert status == 0
+    output = command(*again, cwd=prepared).stdout
     assert "Epoch 60/60" in output
     assert "Epoch 1/60" not in output
     assert [path.name for path in Path("models").iterdir()] == ["tiny"]
     assert checkpoints() == []
     Path("models/tiny").rename("broken")
 
-    status, _, output = run_stage("train", "pipeline=tiny", "epochs=60")
-    assert status == 0
-    assert "Epoch 1/60" in output
+    assert "Epoch 1/60" in command(*again, cwd=prepared).stdout
     files = sorted(Path("models/tiny").iterdir())
     assert len(files) == 5
     for file in files:
@@ -93,11 +94,15 @@ def checkpoints() -> list[Path]:
     return list(Path(".dvc/tmp/trainings").iterdir())
 
 
-def test_interrupt_is_one_line_and_ends_the_run_as_killed(prepared: Path) -> None:
+@pytest.mark.fault("a signal while training", "one line, MLflow run KILLED, checkpoint kept")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_is_one_line_and_ends_the_run_as_killed(
+    prepared: Path, number: signal.Signals
+) -> None:
     with training("epochs=100000") as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, error = process.communicate(timeout=60)
-    assert process.returncode == 130, error
+    assert process.returncode == 128 + number, error
     assert error.splitlines()[-1] == (
         "train: pipelines.tiny.train: interrupted: its output stays as it was"
     )
@@ -106,3 +111,4 @@ def test_interrupt_is_one_line_and_ends_the_run_as_killed(prepared: Path) -> Non
     client = MlflowClient(f"sqlite:///{prepared / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     assert run.info.status == "KILLED"
+    assert len(checkpoints()) == 1  # to go on from

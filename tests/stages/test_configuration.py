@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from conftest import ROOT
-from stages.configuration import QUIET, with_groups
+from stages.configuration import QUIET, configured, with_groups
 from stages.schemas import LIMITS, SCHEMAS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -169,3 +172,49 @@ def test_every_activation_that_is_allowed_is_known_to_keras() -> None:
 
     for name in LIMITS["activation"].choices:
         assert callable(keras.activations.get(name))
+
+
+KEYS = st.sampled_from(["validation", "test", "seed", "duplicates", "classes", "groups", "valid"])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.floats()
+    | st.sampled_from(["keep", "drop", "???", "${seed}", "${nothing}", "${oc.env:HOME}", "a=b", ""])
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+@pytest.mark.fault("any section of params.yaml (property)", "fits or one line")
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(section=st.dictionaries(KEYS | st.text(max_size=8), VALUES, max_size=4))
+def test_any_section_of_params_fits_or_is_one_line(
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    section: dict,
+) -> None:
+    (project / "params.yaml").write_text(
+        yaml.safe_dump({"pipelines": {"tiny": {"split": section}}})
+    )
+    monkeypatch.setattr(sys, "argv", ["stages.split", "pipeline=tiny"])
+    done: list[object] = []
+
+    def split(config: object) -> None:
+        done.append(config)
+
+    capsys.readouterr()
+    try:
+        configured(split)()
+    except SystemExit as end:
+        assert end.code == 1
+        error = capsys.readouterr().err
+        assert error.startswith("split: ")
+        assert error.count("\n") == 1
+        assert not done
+    else:
+        assert isinstance(done[0], SCHEMAS["split"])

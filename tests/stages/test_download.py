@@ -32,6 +32,7 @@ def test_drawn_sample_warns_loudly(run_stage: Run, project: Path) -> None:
     assert json.loads(Path("data/raw/tiny/source.json").read_text())["drawn"] is True
 
 
+@pytest.mark.fault("no source can be reached", "a line for each, nothing left")
 def test_no_source_gives_a_line_each_and_leaves_nothing(
     run_stage: Run, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +55,7 @@ def test_no_source_gives_a_line_each_and_leaves_nothing(
     assert list(Path("data/raw").iterdir()) == []
 
 
+@pytest.mark.fault("a corrupt mirror", "named; the next source is tried")
 def test_corrupt_mirror_is_named_and_the_next_source_tried(
     run_stage: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

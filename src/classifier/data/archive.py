@@ -4,7 +4,10 @@ Nothing is ever unpacked to disk. A name that leaves the archive's folder, a lin
 more bytes or files than allowed is refused.
 """
 
+import errno
+import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -12,6 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+# What the readers of the standard library raise; RuntimeError is for what is encrypted.
+DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
@@ -37,10 +53,12 @@ def read_images(path: Path, *, max_bytes: int, max_files: int) -> Iterator[Membe
     """
     try:
         yield from _read_images(path, max_bytes, max_files)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except DAMAGED as error:
+        # A damaged archive sends its reader to places that the file does not have.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        raise ArchiveError(f"{path.name}: cannot be read as an archive ({error})") from None
+        reason = " ".join(str(error).split())
+        raise ArchiveError(f"{path.name}: cannot be read as an archive ({reason})") from None
 
 
 def _read_images(path: Path, max_bytes: int, max_files: int) -> Iterator[Member]:

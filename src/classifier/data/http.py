@@ -6,6 +6,8 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
+from classifier.addresses import without_credentials
+
 # Worth another try: the connection broke, or the server says so (RFC 9110, RFC 6585).
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 BLOCK = 1 << 16
@@ -36,6 +38,7 @@ def download(
         DownloadError: it could not be had; names the URL and the last reason.
     """
     partial.parent.mkdir(parents=True, exist_ok=True)
+    named = without_credentials(url)
     for attempt in range(attempts):
         try:
             _receive(url, partial, timeout, max_bytes)
@@ -44,7 +47,7 @@ def download(
             response = error.response
             reason = f"HTTP {response.status_code} {response.reason}"
             if response.status_code not in RETRIED:
-                raise DownloadError(f"{url}: {reason}") from None
+                raise DownloadError(f"{named}: {reason}") from None
             wait = min(float(_seconds(response.headers.get("Retry-After")) or 2**attempt), 60.0)
         except (requests.RequestException, OSError) as error:
             if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
@@ -52,10 +55,11 @@ def download(
             reason, wait = _reason(error), float(2**attempt)
         if attempt + 1 < attempts:
             time.sleep(wait)
-    raise DownloadError(f"{url}: {reason} ({attempts} attempts)")
+    raise DownloadError(f"{named}: {reason} ({attempts} attempts)")
 
 
 def _receive(url: str, partial: Path, timeout: float, max_bytes: int | None) -> None:
+    named = without_credentials(url)
     have = partial.stat().st_size if partial.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     headers["Accept-Encoding"] = "identity"
@@ -71,7 +75,7 @@ def _receive(url: str, partial: Path, timeout: float, max_bytes: int | None) -> 
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         if max_bytes is not None and (total or 0) > max_bytes:
-            raise DownloadError(f"{url}: {total:,} bytes, more than max_bytes {max_bytes:,}")
+            raise DownloadError(f"{named}: {total:,} bytes, more than max_bytes {max_bytes:,}")
         with (
             partial.open("ab" if resumed else "wb") as file,
             tqdm(
@@ -87,7 +91,7 @@ def _receive(url: str, partial: Path, timeout: float, max_bytes: int | None) -> 
                 file.write(block)
                 progress.update(len(block))
                 if max_bytes is not None and file.tell() > max_bytes:
-                    raise DownloadError(f"{url}: more than max_bytes {max_bytes:,}")
+                    raise DownloadError(f"{named}: more than max_bytes {max_bytes:,}")
     if total is not None and partial.stat().st_size < total:
         raise requests.ConnectionError(f"broke off after {partial.stat().st_size:,} bytes")
 
@@ -104,4 +108,4 @@ def _reason(error: Exception) -> str:
         return "host not found (no network?)"
     if "Connection refused" in text:
         return "connection refused"
-    return " ".join(text.split())[:160] or type(error).__name__
+    return without_credentials(" ".join(text.split()))[:160] or type(error).__name__

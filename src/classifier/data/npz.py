@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import io
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,8 +30,9 @@ def read_npz(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in NAMES}
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ArraysError(f"{path.name}: not an .npz of {', '.join(NAMES)} ({error})") from None
+    except Exception as error:  # numpy and zipfile raise what they stumble on
+        reason = " ".join(str(error).split())
+        raise ArraysError(f"{path.name}: not an .npz of {', '.join(NAMES)} ({reason})") from None
 
 
 def read_pickle(path: Path) -> Arrays:
@@ -58,7 +58,7 @@ def read_pickle(path: Path) -> Arrays:
             "x_test": np.rint(test[0] * 256).astype(np.uint8).reshape(-1, side, side),
             "y_test": test[1].astype(np.uint8),
         }
-    except (pickle.UnpicklingError, ValueError, TypeError, IndexError, OSError, EOFError) as error:
+    except Exception as error:  # of what is damaged or hostile
         raise ArraysError(f"{path.name}: not a pickle of three pairs of arrays ({error})") from None
 
 

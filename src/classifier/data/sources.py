@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from classifier.addresses import without_credentials
 from classifier.data.archive import ArchiveError, pack_folder, read_images
 from classifier.data.checksum import ChecksumError, sha256_of, verify
 from classifier.data.drawings import write_drawings
@@ -33,7 +34,7 @@ class Source:
     bytes: int | None = None  # of the file; a wheel is bound by its hash
 
     def __str__(self) -> str:
-        return self.url or self.requirement or self.path or "drawn here"
+        return without_credentials(self.url or self.requirement or self.path or "drawn here")
 
 
 @dataclass
@@ -166,7 +167,7 @@ def from_url(source: Source, fetched: Path, reach: Reach, dataset: Dataset) -> P
         verify(partial, sha256, source.bytes)
     except ChecksumError as error:
         partial.unlink()
-        raise ChecksumError(f"{source.url}: {error}".replace(partial.name, dataset.file)) from None
+        raise ChecksumError(f"{source}: {error}".replace(partial.name, dataset.file)) from None
     shutil.move(partial, fetched)
     return fetched
 

@@ -25,6 +25,7 @@ def test_a_row_of_another_shape_or_type_is_refused(tmp_path: Path) -> None:
                 writer.append(row)
 
 
+@pytest.mark.difference("the order in which threads decode", "statistics of whole numbers")
 def test_statistics_are_numpy_s_and_do_not_depend_on_the_order() -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 5, 4, 3), dtype=np.uint8)
     forwards, backwards = ChannelStatistics(3), ChannelStatistics(3)

@@ -44,6 +44,7 @@ def test_an_epoch_has_each_image_once_in_a_new_order() -> None:
         assert (targets.argmax(axis=1) == LABELS[images[:, 0, 0, 0]]).all()
 
 
+@pytest.mark.difference("threads that augment", "each batch is a function of seed, epoch and step")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_threads_change_nothing(workers: int) -> None:
     for (images, _), (others, _) in zip(
@@ -52,6 +53,7 @@ def test_threads_change_nothing(workers: int) -> None:
         np.testing.assert_array_equal(images, others)
 
 
+@pytest.mark.difference("a training that was broken off", "each epoch is a function of its number")
 def test_a_later_first_epoch_gives_the_same_batches_from_there_on() -> None:
     whole, rest = batches(layers=POLICY), batches(layers=POLICY, first_epoch=1)
     for (images, targets), (others, wanted) in zip(whole[4:], rest, strict=True):

@@ -55,6 +55,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if path == "stalls" and tries == 0:
+            self.wfile.write(body[: len(body) // 2])
+            threading.Event().wait(1.5)  # longer than the client's timeout
+            return
         breaks = (path in ("breaks", "noresume") and tries == 0) or path == "always"
         self.wfile.write(body[: len(body) // 2] if breaks else body)
 
@@ -74,13 +78,17 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
-@pytest.mark.parametrize("path", ["whole", "breaks", "noresume", "redirect", "429", "500", "503"])
+@pytest.mark.fault("download", "the whole file arrives")
+@pytest.mark.parametrize(
+    "path", ["whole", "breaks", "stalls", "noresume", "redirect", "429", "500", "503"]
+)
 def test_the_whole_file_arrives(server: Server, tmp_path: Path, path: str) -> None:
     partial = tmp_path / "file.part"
-    download(server.url(path), partial)
+    download(server.url(path), partial, timeout=0.5)
     assert partial.read_bytes() == CONTENT
 
 
+@pytest.mark.fault("network break", "resumed where it was")
 def test_a_break_is_resumed_where_it_was(server: Server, tmp_path: Path) -> None:
     download(server.url("breaks"), tmp_path / "file.part")
     whole_blocks = len(CONTENT) // 2 // http.BLOCK * http.BLOCK
@@ -110,6 +118,7 @@ def test_back_off_doubles(server: Server, tmp_path: Path, no_waiting: list[float
     assert no_waiting == [1, 2, 4]
 
 
+@pytest.mark.fault("HTTP refusal", "one line, no second try")
 @pytest.mark.parametrize("status", ["403", "404"])
 def test_a_refusal_is_not_retried(server: Server, tmp_path: Path, status: str) -> None:
     with pytest.raises(DownloadError, match=f"HTTP {status}"):
@@ -117,16 +126,19 @@ def test_a_refusal_is_not_retried(server: Server, tmp_path: Path, status: str) -
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault("a file longer than allowed", "refused")
 def test_a_file_larger_than_allowed_is_refused(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="more than max_bytes 1,000"):
         download(server.url("whole"), tmp_path / "file.part", max_bytes=1000)
 
 
+@pytest.mark.fault("connection refused", "one line after the attempts")
 def test_connection_refused_says_so(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=r"connection refused \(2 attempts\)"):
         download("http://127.0.0.1:9/file", tmp_path / "file.part", attempts=2)
 
 
+@pytest.mark.fault("wrong checksum", "one line with both, nothing kept")
 def test_a_wrong_checksum_deletes_the_partial_file(server: Server, tmp_path: Path) -> None:
     from classifier.data.checksum import ChecksumError
     from classifier.data.sources import Dataset, Reach, Source, from_url

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from classifier.data.manifest import (
     assign_splits,
@@ -40,6 +42,38 @@ def test_fractions_are_stratified(seed: int) -> None:
     counts = pd.crosstab(found["class"], found["split"])
     assert counts["test"].tolist() == counts["validation"].tolist() == [15, 9, 6]
     assert counts["train"].tolist() == [70, 42, 28]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.fixed_dictionaries({name: st.integers(1, 60) for name in CLASSES}),
+    repeats=st.integers(0, 10),
+    validation=st.floats(0.05, 0.4),
+    test=st.floats(0.05, 0.4),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_any_split_has_each_image_once_and_every_class(
+    sizes: dict[str, int], repeats: int, validation: float, test: float, seed: int
+) -> None:
+    images = table(sizes, repeats=min(repeats, sizes["cat"]))
+    try:
+        found = assign_splits(images, validation=validation, test=test, seed=seed)
+    except InputError as error:
+        assert "too few" in str(error)
+        return
+    assert found["id"].tolist() == images["id"].tolist()
+    assert set(found["split"]) == {"train", "validation", "test"}
+    assert (found.groupby("sha256")["split"].nunique() == 1).all()
+    counts = pd.crosstab(found["class"], found["split"])
+    assert (counts > 0).all(axis=None)
+    # Stratified: within an image of the exact share, and the identical ones that came along.
+    for split, share in (("validation", validation), ("test", test)):
+        exact = counts.sum(axis=1) * share
+        assert ((counts[split] - exact).abs() <= 2 + repeats).all()
+    again = assign_splits(
+        images.sample(frac=1, random_state=seed % 1000), validation=validation, test=test, seed=seed
+    )
+    assert again.sort_index()["split"].tolist() == found["split"].tolist()
 
 
 def test_counts_are_exact() -> None:

