@@ -8,9 +8,10 @@ BIN := .venv/bin
 endif
 INSTALLED := .venv/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint ui app lock clean
+.PHONY: help setup repro reproduce test lint ui app lock clean
 
 help: ## Say what the targets do
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +29,9 @@ repro: setup ## Run the pipelines: every stage whose inputs changed (RECIPE=best
 	$(if $(RECIPE),python -m stages.recipe $(RECIPE))
 	dvc repro
 
+reproduce: setup ## Run the pipelines in two fresh clones and compare the bytes (RECIPE=smoke: a minute)
+	python bench/reproduce.py $(if $(RECIPE),--recipe $(RECIPE))
+
 test: setup ## Run the tests
 	python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -35,6 +39,7 @@ lint: setup ## Check style and types
 	ruff check .
 	ruff format --check .
 	mypy
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

@@ -1,0 +1,83 @@
+"""Two clones at different paths, the pipelines in each, and whether the bytes agree.
+
+$ python bench/reproduce.py                   # as params.yaml says: half an hour
+$ python bench/reproduce.py --recipe smoke    # a minute
+
+The last commit is cloned twice, each clone has a DVC cache and an MLflow store of its own and runs
+every stage; their dvc.lock must be the same. Where they are not, each file that differs is named,
+and the exit status is 1.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ruamel.yaml import YAML
+
+from checkout import ROOT, run
+
+
+def clone(folder: Path, recipe: str | None) -> Path:
+    """Clones the last commit to the folder and runs its pipelines there."""
+    run(ROOT, "git", "clone", "--quiet", str(ROOT), str(folder))
+    if recipe:
+        run(folder, sys.executable, "-m", "stages.recipe", recipe)
+    run(folder, "dvc", "repro", "--no-run-cache")
+    return folder
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """The hash of each output that the folder's dvc.lock names, by its path."""
+    stages = YAML(typ="safe").load(folder / "dvc.lock")["stages"].values()
+    return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", ())}
+
+
+def different_files(first: Path, second: Path) -> list[str]:
+    """Paths below the two folders, or the empty one of two files, whose bytes are not the same."""
+    names = {
+        str(path.relative_to(root)) if path != root else ""
+        for root in (first, second)
+        for path in [root, *root.rglob("*")]
+        if path.is_file()
+    }
+    return sorted(name for name in names if content(first / name) != content(second / name))
+
+
+def content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def compare(first: Path, second: Path) -> list[str]:
+    """Prints a line for each output of the two checkouts; returns the files that differ."""
+    hashes, others = outputs(first), outputs(second)
+    found: list[str] = []
+    for path in sorted(hashes | others):
+        same = hashes.get(path) == others.get(path)
+        print(f"{'same' if same else 'DIFFERENT':<10} {hashes.get(path, '-'):<36} {path}")
+        if not same:
+            names = different_files(first / path, second / path)
+            found += [f"{path}/{name}".rstrip("/") for name in names]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", help="a file of conf/recipe instead of params.yaml as it is")
+    recipe = parser.parse_args().recipe
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        sys.exit("reproduce: this checkout is no git repository: clone it with git")
+    with TemporaryDirectory() as temporary:
+        # Paths of different length: an output that held its own path would differ.
+        first = clone(Path(temporary, "first"), recipe)
+        second = clone(Path(temporary, "another", "folder", "second"), recipe)
+        found = compare(first, second)
+        locks = [content(folder / "dvc.lock") for folder in (first, second)]
+    if found or locks[0] != locks[1]:
+        sys.exit("not reproduced: " + (", ".join(found) or "dvc.lock"))
+    print("reproduced: both dvc.lock are the same bytes")
+
+
+if __name__ == "__main__":
+    main()
