@@ -75,9 +75,18 @@ def check_saved_model(
     serve = tf.saved_model.load(folder).signatures["serving_default"]
     found = serve(images=tf.constant(images))["probabilities"].numpy()
     difference = float(np.abs(found - expected).max())
+    check_difference("the SavedModel", difference, tolerance)
+    return difference
+
+
+def check_difference(exported: str, difference: float, tolerance: float) -> None:
+    """Checks how far an exported model's probabilities are from the Keras model's.
+
+    Raises:
+        InputError: farther than ``tolerance``.
+    """
     if not difference <= tolerance:
         raise InputError(
-            f"the SavedModel's probabilities differ from the Keras model's by {difference:.2g}, "
-            f"more than tolerance {tolerance:.2g}"
+            f"{exported}'s probabilities differ from the Keras model's by {difference:.2g}, more "
+            f"than tolerance {tolerance:.2g}"
         )
-    return difference
