@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
+from PIL import Image
 
 
 def test_metrics_agree_with_the_predictions(finished: Path) -> None:
@@ -73,3 +74,29 @@ def test_tables_of_the_report_agree_with_the_metrics(finished: Path) -> None:
         assert bins["images"].sum() == 9
         distance = (bins["confidence"] - bins["accuracy"]).abs() * bins["images"]
         assert distance.sum() / 9 == pytest.approx(metrics["calibration"][error])
+
+
+@pytest.mark.difference("paths, run ids and times", "in MLflow alone, not in DVC's outputs")
+def test_no_output_names_its_run_or_its_folder(finished: Path) -> None:
+    client = MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    files = [
+        file
+        for name in ("data/normalized", "data/augmented", "models", "reports", "exports")
+        for file in (finished / name).rglob("*")
+        if file.is_file()
+    ]
+    assert len(files) > 20
+    for file in files:
+        content = file.read_bytes()
+        assert run.info.run_id.encode() not in content, file
+        assert bytes(finished) not in content, file
+
+
+@pytest.mark.difference("Matplotlib's and Pillow's metadata", "left out of the pictures")
+def test_pictures_say_nothing_of_time_and_version(finished: Path) -> None:
+    pictures = sorted(finished.glob("reports/**/*.png")) + sorted(finished.glob("data/**/*.png"))
+    assert len(pictures) > 3
+    for file in pictures:
+        with Image.open(file) as picture:
+            assert not set(picture.info) & {"Software", "Creation Time", "date:create"}, file

@@ -9,6 +9,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+import pytest
 import tensorflow as tf
 from mlflow.tracking import MlflowClient
 
@@ -45,6 +46,10 @@ def test_registered_version_gives_the_same(finished: Path) -> None:
     assert version.run_id == run.info.run_id
 
 
+@pytest.mark.difference(
+    "the order of a SavedModel's variables (by memory address), its random fingerprint",
+    "the order of the model; the fingerprint left out",
+)
 def test_same_model_same_bytes_in_two_processes(finished: Path, project: Path) -> None:
     for name in ("data", "models", "reports"):
         shutil.copytree(finished / name, project / name)
