@@ -98,7 +98,7 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
         except InputError as error:
             _stop(name, pipeline, str(error))
         except (HydraException, OmegaConfBaseException) as error:
-            _stop(name, pipeline, explain(error, schema))
+            _stop(name, pipeline, " ".join(explain(error, schema).split()))
         except KeyboardInterrupt as error:
             status = 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
             _stop(name, pipeline, "interrupted: its output stays as it was", status)

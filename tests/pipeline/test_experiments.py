@@ -63,7 +63,7 @@ def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(reposit
     )
     assert script.read_text() != original
     sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01,0.001,0.0001"
-    command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", cwd=repository)
+    command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", "evaluate@tiny", cwd=repository)
     script.write_text(original)
     command("dvc", "exp", "run", "--run-all", "--jobs", "4", cwd=repository)
     new = runs(repository)[: len(runs(repository)) - before]

@@ -163,11 +163,11 @@ def test_too_little_memory_for_the_batch_is_said_before_the_first_epoch(
 ) -> None:
     before("normalize")
     words = [sys.executable, "-m"]
-    command(*words, "stages.normalize", "pipeline=tiny", "image_size=1536", cwd=project)
+    command(*words, "stages.normalize", "pipeline=tiny", "image_size=1024", cwd=project)
     command(*words, "stages.augment", "pipeline=tiny", "policy=none", cwd=project)
     limit = 10 * 2**30  # of addresses, some of which TensorFlow reserves
     found = subprocess.run(
-        [*words, "stages.train", "pipeline=tiny", "model.filters=[64]", "batch_size=27"],
+        [*words, "stages.train", "pipeline=tiny", "model.filters=[160]", "batch_size=27"],
         cwd=project,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
         capture_output=True,

@@ -282,9 +282,7 @@ def test_a_run_is_joined_to_that_of_an_evaluation_before_the_upload(
 
 
 @pytest.mark.fault("SQLite file locked at the start", "one line before the first epoch")
-def test_a_locked_store_stops_a_training_before_it_begins(
-    finished: Path, prepared: Path, run_stage: Run
-) -> None:
+def test_a_locked_store_stops_a_training_before_it_begins(prepared: Path, run_stage: Run) -> None:
     assert run_stage("train", "pipeline=tiny")[0] == 0
     with sqlite3.connect("mlflow.db", isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")

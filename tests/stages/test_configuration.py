@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
@@ -189,8 +189,9 @@ VALUES = st.recursive(
 
 @pytest.mark.fault("any section of params.yaml (property)", "fits or one line")
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(section={"\n": None})
 @given(section=st.dictionaries(KEYS | st.text(max_size=8), VALUES, max_size=4))
 def test_any_section_of_params_fits_or_is_one_line(
     project: Path,
