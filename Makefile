@@ -29,7 +29,7 @@ repro: setup ## Run the pipelines: every stage whose inputs changed (RECIPE=best
 	$(if $(RECIPE),python -m stages.recipe $(RECIPE))
 	dvc repro
 
-reproduce: setup ## Run the pipelines in two fresh clones and compare the bytes (RECIPE=smoke: a minute)
+reproduce: setup ## Run the pipelines in two fresh clones and compare the bytes (RECIPE=smoke: some minutes)
 	python bench/reproduce.py $(if $(RECIPE),--recipe $(RECIPE))
 
 test: setup ## Run the tests

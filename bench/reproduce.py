@@ -1,7 +1,7 @@
 """Two clones at different paths, the pipelines in each, and whether the bytes agree.
 
 $ python bench/reproduce.py                   # as params.yaml says: half an hour
-$ python bench/reproduce.py --recipe smoke    # a minute
+$ python bench/reproduce.py --recipe smoke    # some minutes
 
 The last commit is cloned twice, each clone has a DVC cache and an MLflow store of its own and runs
 every stage; their dvc.lock must be the same. Where they are not, each file that differs is named,
