@@ -26,9 +26,12 @@ def refused_by_the_machine(error: BaseException) -> str | None:
     Libraries wrap what the operating system says in errors of their own: TensorFlow and HDF5 say
     it in words alone.
     """
-    if isinstance(error, MemoryError) or "failed to allocate memory" in str(error):
-        return "the memory is not enough: a smaller batch_size needs less"
-    if type(error).__name__ == "ResourceExhaustedError" and "OOM" in str(error):
+    said_by_tensorflow = type(error).__name__ == "ResourceExhaustedError" and "OOM" in str(error)
+    if (
+        said_by_tensorflow
+        or isinstance(error, MemoryError)
+        or "failed to allocate memory" in str(error)
+    ):
         return "the memory is not enough: a smaller batch_size needs less"
     number = getattr(error, "errno", None) if isinstance(error, OSError) else None
     if number is None:

@@ -107,7 +107,7 @@ def proxy(server: str) -> Iterator[Callable[..., Proxy]]:
 
 @pytest.fixture
 def prepared(project: Path, run_stage: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny project up to augment; MLflow tries once. Its pipeline's name is new."""
+    """The tiny project up to augment; MLflow tries once."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for stage in ("download", "split", "normalize", "augment"):
         assert run_stage(stage, "pipeline=tiny")[0] == 0

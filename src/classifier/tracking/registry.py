@@ -27,7 +27,7 @@ def registered_keras_model(root: Path, uri: str) -> Path:
     Raises:
         InputError: the store has no such model, or it holds no Keras model.
     """
-    _check_store(root, uri)
+    _check_store(root, f"no model '{uri}'")
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except MlflowException as error:
@@ -50,7 +50,7 @@ def registered_saved_model(root: Path, name: str) -> Path:
     Raises:
         InputError: the store has no such model, or it is no SavedModel.
     """
-    _check_store(root, name)
+    _check_store(root, f"no model '{name}'")
     uris = (
         [name] if ":/" in name else [f"models:/{name}@{alias}" for alias in (CHAMPION, CANDIDATE)]
     )
@@ -69,9 +69,9 @@ def registered_saved_model(root: Path, name: str) -> Path:
     raise InputError(f"no model '{name}': {why}; registered: {', '.join(known) or 'none'}")
 
 
-def _check_store(root: Path, name: str) -> None:
+def _check_store(root: Path, missing: str) -> None:
     if use_store(root) and not (root / "mlflow.db").exists():
-        raise InputError(f"no model '{name}': {root} has no MLflow store; run 'dvc repro' first")
+        raise InputError(f"{missing}: {root} has no MLflow store; run 'dvc repro' first")
 
 
 class Version(NamedTuple):
@@ -98,8 +98,7 @@ def registered_models(root: Path) -> list[RegisteredModel]:
     Raises:
         InputError: there is none.
     """
-    if use_store(root) and not (root / "mlflow.db").exists():
-        raise InputError(f"no model: {root} has no MLflow store; run 'dvc repro' first")
+    _check_store(root, "no model")
     client = MlflowClient()
     found = []
     for model in client.search_registered_models(order_by=["name ASC"]):
