@@ -22,7 +22,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MLflow server."""
     folder = tmp_path_factory.mktemp("server")
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as probe:
@@ -91,6 +91,14 @@ class Forwarder(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
+def server(running_server: str) -> str:
+    """The server, without the runs of the tests before."""
+    for run in runs_at(running_server):
+        MlflowClient(running_server).delete_run(run.info.run_id)
+    return running_server
+
+
+@pytest.fixture
 def proxy(server: str) -> Iterator[Callable[..., Proxy]]:
     running: list[Proxy] = []
 
@@ -118,11 +126,6 @@ def runs_at(address: str) -> list[MlflowRun]:
     client = MlflowClient(address)
     experiment = client.get_experiment_by_name("tiny")
     return client.search_runs([experiment.experiment_id]) if experiment else []
-
-
-def forget_runs(address: str) -> None:
-    for run in runs_at(address):
-        MlflowClient(address).delete_run(run.info.run_id)
 
 
 def check_uploaded(address: str, epochs: int) -> None:
@@ -170,7 +173,6 @@ def test_a_server_that_is_down_stops_a_training_before_it_begins(
 def test_a_training_postpones_its_run_and_uploads_it_later(
     prepared: Path, run_stage: Run, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget_runs(server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
     status, _, output = run_stage("train", "pipeline=tiny", "outage=postpone")
     assert status == 0
@@ -204,7 +206,6 @@ def test_a_server_lost_half_way_loses_no_epoch(
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
 ) -> None:
-    forget_runs(server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy(fault, good=2).url)
     status, _, output = run_stage("train", "pipeline=tiny", "epochs=5")
     assert status == 0, output
@@ -227,7 +228,6 @@ def test_a_server_lost_at_the_end_loses_not_even_the_end(
 ) -> None:
     from classifier.tracking import runs
 
-    forget_runs(server)
     lost = proxy("error", good=1000)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", lost.url)
     end = runs._end
@@ -251,7 +251,6 @@ def test_a_slow_server_is_waited_for(
     proxy: Callable[..., Proxy],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    forget_runs(server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy("slow", good=1000).url)
     assert run_stage("train", "pipeline=tiny")[0] == 0
     check_uploaded(server, epochs=2)
@@ -263,10 +262,8 @@ def test_a_slow_server_is_waited_for(
 def test_a_run_is_joined_to_that_of_an_evaluation_before_the_upload(
     prepared: Path, run_stage: Run, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget_runs(server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
     assert run_stage("train", "pipeline=tiny", "outage=postpone")[0] == 0
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
     status, error, _ = run_stage("evaluate", "pipeline=tiny")
     assert status == 1
     assert error.splitlines()[-1] == (
