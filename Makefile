@@ -40,6 +40,7 @@ lint: setup ## Check style and types
 	ruff format --check .
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	hadolint Dockerfile
 
 ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000

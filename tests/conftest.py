@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 CLASSES = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 SECRET = "correct-horse-battery-staple"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["API_TOKEN"] = SECRET
+for variable in ("API_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"):
+    os.environ[variable] = SECRET
+os.environ |= {"AWS_ACCESS_KEY_ID": "tester", "MLFLOW_TRACKING_USERNAME": "tester"}
 
 TINY_DATASET = """\
 name: tiny

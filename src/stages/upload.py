@@ -17,11 +17,15 @@ def main() -> None:
     ).parse_args()
     from classifier import tracking
 
+    uploaded = []
     try:
-        uploaded = tracking.upload(main_checkout())
+        for title in tracking.upload(main_checkout()):
+            print(f"uploaded {title}")
+            uploaded.append(title)
     except InputError as error:
         sys.exit(f"upload: {error}")
-    print("\n".join(f"uploaded {title}" for title in uploaded) or "nothing to upload")
+    if not uploaded:
+        print("nothing to upload")
 
 
 if __name__ == "__main__":

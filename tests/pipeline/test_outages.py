@@ -73,6 +73,12 @@ class Forwarder(BaseHTTPRequestHandler):
         if self.server.good <= 0 and self.server.fault == "break":
             self.connection.close()
             return
+        if self.server.fault == "refuse" and self.path.endswith("/runs/create"):
+            self.server.fault = "none"
+            self.send_response(400)
+            self.end_headers()
+            self.wfile.write(b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "full"}')
+            return
         if self.server.fault == "slow":
             time.sleep(0.3)
         if self.path.endswith("/runs/log-batch") and b"val_loss" in body:
@@ -194,6 +200,31 @@ def test_a_training_postpones_its_run_and_uploads_it_later(
     assert upload(MLFLOW_TRACKING_URI=server).splitlines()[-1] == "uploaded tiny: convnet"
     check_uploaded(server, epochs=2)
     assert upload(MLFLOW_TRACKING_URI=server).splitlines()[-1] == "nothing to upload"
+
+
+@pytest.mark.fault("MLflow server refuses a kept run", "named and kept; the others are uploaded")
+def test_a_run_that_is_refused_does_not_keep_the_others(
+    prepared: Path,
+    run_stage: Run,
+    server: str,
+    proxy: Callable[..., Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOWHERE)
+    for seed in (1, 2):
+        words = ("epochs=1", f"train.seed={seed}", "outage=postpone")
+        assert run_stage("train", "pipeline=tiny", *words)[0] == 0
+    address = proxy("refuse").url
+    words = (sys.executable, "-m", "stages.upload")
+    found = command(*words, cwd=prepared, check=False, MLFLOW_TRACKING_URI=address)
+    assert found.returncode == 1
+    uploaded, refused = found.stdout.splitlines()[-2:]
+    assert uploaded.startswith("uploaded tiny: convnet")
+    assert refused.startswith("upload: the MLflow store refused tiny: convnet")
+    assert "full" in refused
+    assert len(runs_at(server)) == 1
+    assert "uploaded tiny: convnet" in upload(MLFLOW_TRACKING_URI=address)
+    assert {one.data.params["train.seed"] for one in runs_at(server)} == {"1", "2"}
 
 
 @pytest.mark.fault("MLflow server lost half way", "trains on; the upload completes the same run")

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,13 +22,18 @@ class ArraysError(Exception):
     """The file does not hold the arrays that it should; its text is one line."""
 
 
-def read_npz(path: Path) -> Arrays:
+def read_npz(path: Path, *, max_bytes: int) -> Arrays:
     """The four arrays of an .npz archive: x_* uint8 (N, H, W[, C]), y_* uint8 (N,).
 
+    Args:
+        max_bytes: of all its arrays, unpacked.
+
     Raises:
-        ArraysError: it is no .npz archive, or lacks one of the arrays.
+        ArraysError: it is no .npz archive, lacks one of the arrays, or unpacks to more.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            _check_size(sum(member.file_size for member in archive.infolist()), max_bytes)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in NAMES}
     except Exception as error:  # numpy and zipfile raise what they stumble on
@@ -35,20 +41,24 @@ def read_npz(path: Path) -> Arrays:
         raise ArraysError(f"{path.name}: not an .npz of {', '.join(NAMES)} ({reason})") from None
 
 
-def read_pickle(path: Path) -> Arrays:
+def read_pickle(path: Path, *, max_bytes: int) -> Arrays:
     """The four arrays from a gzipped pickle of (train, validation, test).
 
     Each of the three is a pair of float32 images (N, H*W), value = pixel / 256, and labels (N,);
     training and validation images, in that order, are the official training split
     (http://deeplearning.net/tutorial/gettingstarted.html). Only numpy's arrays are unpickled.
 
+    Args:
+        max_bytes: of the pickle, unpacked.
+
     Raises:
-        ArraysError: it holds something else.
+        ArraysError: it holds something else, or more.
     """
     try:
-        train, validation, test = _ArrayUnpickler(
-            io.BytesIO(gzip.decompress(path.read_bytes())), encoding="latin1"
-        ).load()
+        with gzip.open(path) as file:
+            content = file.read(max_bytes + 1)
+        _check_size(len(content), max_bytes)
+        train, validation, test = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
         x_train = np.concatenate([train[0], validation[0]])
         y_train = np.concatenate([train[1], validation[1]])
         side = round(x_train.shape[1] ** 0.5)
@@ -78,6 +88,11 @@ def write_npz(path: Path, arrays: Arrays) -> None:
     """Writes the four arrays, compressed, in one order: same arrays, same bytes."""
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{name: arrays[name] for name in NAMES})
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise ArraysError(f"unpacks to more than max_bytes {max_bytes:,}")
 
 
 class _ArrayUnpickler(pickle.Unpickler):

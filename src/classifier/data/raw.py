@@ -32,7 +32,7 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
         ArchiveError, ArraysError: the file cannot be read.
     """
     if format == "npz":
-        arrays = read_npz(file)
+        arrays = read_npz(file, max_bytes=TRUSTED)
         for official in ("train", "test"):
             images, labels = arrays[f"x_{official}"], arrays[f"y_{official}"]
             for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):

@@ -95,7 +95,7 @@ def obtain(dataset: Dataset, choice: str, destination: Path, reach: Reach) -> So
         try:
             with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".fetched") as folder:
                 fetched = KINDS[source.kind](source, Path(folder, "file"), reach, dataset)
-                check_and_place(dataset, fetched, destination)
+                check_and_place(dataset, source, fetched, destination)
             return source
         except (
             SourceError,
@@ -115,19 +115,22 @@ def obtain(dataset: Dataset, choice: str, destination: Path, reach: Reach) -> So
     )
 
 
-def check_and_place(dataset: Dataset, fetched: Path, destination: Path) -> None:
-    """Reads the fetched file through, and puts it at ``destination``.
+def check_and_place(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
+    """Reads the file fetched from the source through, and puts it at ``destination``.
 
     An archive of images is moved as it came. Arrays are written anew, so that they are the same
     bytes from whichever source.
 
     Raises:
         ArchiveError, ArraysError: it is not what the dataset says.
+        SourceError: it is a pickle, and the source does not say of which hash.
     """
     if dataset.format == "npz":
         with fetched.open("rb") as file:
             gzipped = file.read(2) == b"\x1f\x8b"
-        arrays = read_pickle(fetched) if gzipped else read_npz(fetched)
+        if gzipped and source.sha256 is None:
+            raise SourceError(f"{source} is a pickle, read only with its hash: add its sha256")
+        arrays = (read_pickle if gzipped else read_npz)(fetched, max_bytes=dataset.max_bytes)
         verify_arrays(arrays, dataset.arrays or {})
         whole = fetched.with_name("whole")
         write_npz(whole, arrays)
@@ -227,7 +230,8 @@ def describe(dataset: Dataset, source: Source, path: Path) -> dict[str, object]:
 
 def _class_names(dataset: Dataset, path: Path) -> Iterator[str]:
     if dataset.format == "npz":
-        yield from (str(label) for label in sorted(set(read_npz(path)["y_train"].tolist())))
+        labels = read_npz(path, max_bytes=dataset.max_bytes)["y_train"]
+        yield from (str(label) for label in sorted(set(labels.tolist())))
     else:
         images = read_images(path, max_bytes=dataset.max_bytes, max_files=dataset.max_files)
         yield from {image.class_name for image in images}

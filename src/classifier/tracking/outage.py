@@ -174,7 +174,7 @@ def reason(error: Exception) -> str:
     return text[:200]
 
 
-def upload(root: Path) -> list[str]:
+def upload(root: Path) -> Iterator[str]:
     """Uploads the runs that were kept, to the store that is in use now, and forgets them.
 
     A run that had begun in the first store goes on there; one whose model was evaluated there
@@ -184,16 +184,17 @@ def upload(root: Path) -> list[str]:
     Args:
         root: the checkout, as for :func:`open_store`.
 
-    Returns:
-        ``<experiment>: <run>`` of each run.
+    Yields:
+        ``<experiment>: <run>`` of each run, when it is uploaded.
 
     Raises:
-        InputError: the store cannot be used; what was not uploaded is still kept.
+        InputError: the store cannot be used, or has refused a run, which does not keep it from
+            the others; what was not uploaded is still kept.
     """
     if not (_folder(root) / "mlflow.db").exists():
-        return []
+        return
     source = MlflowClient(_address(root))
-    uploaded = []
+    refused = []
     for experiment in source.search_experiments():
         for run in source.search_runs([experiment.experiment_id]):
             running = run.info.status == "RUNNING"
@@ -202,13 +203,17 @@ def upload(root: Path) -> list[str]:
             try:
                 name = _upload_run(source, run, "KILLED" if running else run.info.status, root)
             except STORE_ERRORS as error:
-                raise InputError(
-                    f"the MLflow store cannot be used ({reason(error)}): "
-                    f"what was not uploaded is still in {_folder(root)}"
-                ) from error
+                if is_outage(error):
+                    raise InputError(
+                        f"the MLflow store cannot be used ({reason(error)}): "
+                        f"what was not uploaded is still in {_folder(root)}"
+                    ) from error
+                refused.append(f"{experiment.name}: {run.info.run_name} ({reason(error)})")
+                continue
             source.delete_run(run.info.run_id)
-            uploaded.append(f"{experiment.name}: {name}")
-    return uploaded
+            yield f"{experiment.name}: {name}"
+    if refused:
+        raise InputError(f"the MLflow store refused {'; '.join(refused)}: still in {_folder(root)}")
 
 
 def _upload_run(source: MlflowClient, run: Run, status: str, root: Path) -> str:

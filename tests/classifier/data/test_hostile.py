@@ -1,5 +1,6 @@
 """Hostile bytes: each reader gives a result or its own error, in one line, and writes nothing."""
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -14,7 +15,7 @@ from PIL import Image
 
 from classifier.data.archive import ArchiveError, read_images
 from classifier.data.images import ImageError, to_pixels
-from classifier.data.npz import ArraysError, read_npz, write_npz
+from classifier.data.npz import ArraysError, read_npz, read_pickle, write_npz
 
 FUZZED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -124,7 +125,16 @@ def test_a_damaged_archive(tmp_path: Path, kind: str, data: st.DataObject) -> No
 def test_damaged_arrays(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "arrays.npz"
     path.write_bytes(data.draw(damaged(arrays())))
-    holds(lambda: read_npz(path), ArraysError)
+    holds(lambda: read_npz(path, max_bytes=10**9), ArraysError)
+
+
+@pytest.mark.fault("arrays that unpack to too much", "one line before they unpack")
+@pytest.mark.parametrize("read", [read_npz, read_pickle])
+def test_arrays_are_bounded(tmp_path: Path, read: Callable[..., object]) -> None:
+    path = tmp_path / "arrays"
+    path.write_bytes(arrays() if read is read_npz else gzip.compress(bytes(501)))
+    with pytest.raises(ArraysError, match="unpacks to more than max_bytes 500"):
+        read(path, max_bytes=500)
 
 
 def animated() -> bytes:
@@ -213,7 +223,7 @@ def test_a_hundred_thousand_entries_are_refused_by_their_number(tmp_path: Path) 
 
 def test_written_arrays_come_back(tmp_path: Path) -> None:
     (tmp_path / "raw.npz").write_bytes(arrays())
-    found = read_npz(tmp_path / "raw.npz")
+    found = read_npz(tmp_path / "raw.npz", max_bytes=10**9)
     write_npz(tmp_path / "again.npz", found)
-    for name, array in read_npz(tmp_path / "again.npz").items():
+    for name, array in read_npz(tmp_path / "again.npz", max_bytes=10**9).items():
         np.testing.assert_array_equal(array, found[name])
