@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from ruamel.yaml import YAML
 
 from checkout import ROOT, run
+from stages.origin import outputs
 
 
 def clone(folder: Path, recipe: str | None) -> Path:
@@ -26,12 +27,6 @@ def clone(folder: Path, recipe: str | None) -> Path:
         run(folder, sys.executable, "-m", "stages.recipe", recipe)
     run(folder, "dvc", "repro", "--no-run-cache")
     return folder
-
-
-def outputs(folder: Path) -> dict[str, str]:
-    """The hash of each output that the folder's dvc.lock names, by its path."""
-    stages = YAML(typ="safe").load(folder / "dvc.lock")["stages"].values()
-    return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", ())}
 
 
 def different_files(first: Path, second: Path) -> list[str]:
@@ -51,7 +46,9 @@ def content(file: Path) -> bytes | None:
 
 def compare(first: Path, second: Path) -> list[str]:
     """Prints a line for each output of the two checkouts; returns the files that differ."""
-    hashes, others = outputs(first), outputs(second)
+    hashes, others = (
+        outputs(YAML(typ="safe").load(folder / "dvc.lock")["stages"]) for folder in (first, second)
+    )
     found: list[str] = []
     for path in sorted(hashes | others):
         same = hashes.get(path) == others.get(path)

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from classifier.errors import InputError
 from stages.layout import main_checkout
 
-Lock = dict[str, Any]
+Lock = dict[str, Any]  # what dvc.lock says of each stage
 
 
 def git(*words: str) -> str:
@@ -64,7 +64,7 @@ def find(hash_of_model: str) -> tuple[str, str]:
     )
     for commit in commits.split():
         for stage, entry in lock_at(commit).items():
-            if hash_of_model in {out["md5"] for out in entry.get("outs", ())}:
+            if hash_of_model in outputs({stage: entry}).values():
                 return commit, stage.partition("@")[2]
     raise InputError(
         f"no commit's dvc.lock has this model ({hash_of_model}): what made it was not committed"
@@ -75,10 +75,14 @@ def lock_at(commit: str) -> Lock:
     return YAML(typ="safe").load(git("show", f"{commit}:dvc.lock"))["stages"]
 
 
-def outputs(lock: Lock, pipeline: str) -> dict[str, str]:
-    """The hash of each output of the pipeline, by its path."""
-    stages = (entry for name, entry in lock.items() if name.endswith(f"@{pipeline}"))
-    return {out["path"]: out["md5"] for entry in stages for out in entry.get("outs", ())}
+def outputs(lock: Lock) -> dict[str, str]:
+    """The hash of each output, by its path."""
+    return {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs", ())}
+
+
+def of_pipeline(lock: Lock, pipeline: str) -> Lock:
+    """The pipeline's stages."""
+    return {name: entry for name, entry in lock.items() if name.endswith(f"@{pipeline}")}
 
 
 def describe(commit: str, pipeline: str) -> str:
@@ -88,10 +92,11 @@ def describe(commit: str, pipeline: str) -> str:
         name: sha256(git("show", f"{commit}:{name}").encode()).hexdigest()
         for name in ("dvc.lock", "requirements.txt")
     }
+    data = outputs(of_pipeline(lock_at(commit), pipeline))[f"data/raw/{pipeline}"]
     rows = {
         "commit": git("log", "-1", "--format=%H, %cs, %s", commit).strip(),
         "pipeline": pipeline,
-        "data": f"md5 {outputs(lock_at(commit), pipeline)[f'data/raw/{pipeline}']}",
+        "data": f"md5 {data}",
         **{name: f"sha256 {text}" for name, text in hashes.items()},
         **{
             f"{pipeline}.{stage}": str(section)
@@ -117,7 +122,7 @@ def remake(commit: str, pipeline: str) -> list[str]:
         if subprocess.run(repro, cwd=clone, env=environment).returncode:
             raise InputError(f"the pipeline of {commit[:7]} cannot be run again: see above")
         made = YAML(typ="safe").load(clone / "dvc.lock")["stages"]
-    expected, found = outputs(lock_at(commit), pipeline), outputs(made, pipeline)
+    expected, found = outputs(of_pipeline(lock_at(commit), pipeline)), outputs(made)
     return sorted(path for path in expected if found.get(path) != expected[path])
 
 

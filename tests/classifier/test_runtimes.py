@@ -53,7 +53,9 @@ def test_one_image_and_many(tmp_path: Path) -> None:
     exported("convnet", tmp_path / "saved", ["onnx", "litert"])
     for name in ("onnx", "litert"):
         predict = RUNTIMES[name].load(tmp_path / "saved" / RUNTIMES[name].file)
+        one = predict(images(7)[:1])  # the number that the model has its memory for
         many = predict(images(7))
+        np.testing.assert_allclose(many[:1], one, atol=1e-6)
         np.testing.assert_allclose(many[:1], predict(images(7)[:1]), atol=1e-6)
         np.testing.assert_allclose(many, predict(images(7)), atol=0)
 

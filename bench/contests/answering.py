@@ -1,0 +1,54 @@
+"""One picture answered: the exported model in each runtime beside ``keras.Model.predict``."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from checkout import ROOT
+from classifier.data.arrays import read_split
+from classifier.runtimes import RUNTIMES
+from classifier.saving import load_model
+from classifier.serving import SavedClassifier
+from contest import Contest, at_most
+
+CALLS = 100
+
+
+def milliseconds(
+    percentile: float, answer: Callable[[np.ndarray], Any], image: np.ndarray
+) -> float:
+    times = []
+    for _ in range(CALLS):
+        begun = time.perf_counter()
+        answer(image)
+        times.append(1000 * (time.perf_counter() - begun))
+    return float(np.percentile(times, percentile))
+
+
+def contests() -> Iterator[Contest]:
+    model = load_model(ROOT / "models" / "mnist" / "model.keras")
+    images, _ = read_split(ROOT / "data" / "normalized" / "mnist", "train")
+    image = np.asarray(images[:1])
+    with TemporaryDirectory() as temporary:
+        served = SavedClassifier(ROOT / "exports" / "mnist")
+        answers = {"the SavedModel's signature": (served.predict, 50)}
+        for name, runtime in RUNTIMES.items():
+            file = Path(temporary, runtime.file)
+            runtime.write(model, file, images)
+            answers[name] = (runtime.load(file), 500)
+        predict = partial(model.predict, verbose=0)
+        for name, (answer, times_faster) in answers.items():
+            for percentile in (50, 99):
+                yield Contest(
+                    f"one digit, {name}, p{percentile}",
+                    "`keras.Model.predict`",
+                    "ms",
+                    partial(milliseconds, percentile, answer, image),
+                    partial(milliseconds, percentile, predict, image),
+                    at_most(1 / times_faster, f"1/{times_faster}"),
+                )

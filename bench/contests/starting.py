@@ -1,0 +1,65 @@
+"""What DVC and Python cost before any work: nothing to do, and the start of a stage."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from checkout import ROOT
+from contest import Contest, at_most, at_most_more
+
+STAGES = ("download", "split", "normalize", "augment", "train", "evaluate", "export")
+LIBRARIES = "import hydra, numpy, omegaconf, pandas"
+
+
+def seconds(folder: Path, *words: str) -> float:
+    begun = time.perf_counter()
+    quiet = os.environ | {"DVC_NO_ANALYTICS": "true"}
+    subprocess.run(words, cwd=folder, env=quiet, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begun
+
+
+def write_bare_pipeline(folder: Path) -> None:
+    """Seven stages for each of two pipelines, which copy a file; they have run once."""
+    lines = ["stages:"]
+    before = "params.yaml"
+    for stage in STAGES:
+        lines += [
+            f"  {stage}:",
+            "    foreach: [mnist, flowers]",
+            "    do:",
+            f"      cmd: cp {before} {stage}.${{item}}",
+            f"      deps: ['{before}']",
+            f"      outs: ['{stage}.${{item}}']",
+        ]
+        before = f"{stage}.${{item}}"
+    (folder / "params.yaml").write_text("seed: 7\n")
+    (folder / "dvc.yaml").write_text("\n".join(lines) + "\n")
+    for words in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"], ["dvc", "repro"]):
+        seconds(folder, *words)
+
+
+def contests() -> Iterator[Contest]:
+    with TemporaryDirectory() as temporary:
+        bare = Path(temporary)
+        write_bare_pipeline(bare)
+        yield Contest(
+            "`dvc repro` with nothing to do",
+            "a pipeline of seven stages that copy a file",
+            "s",
+            lambda: seconds(ROOT, "dvc", "repro"),
+            lambda: seconds(bare, "dvc", "repro"),
+            at_most(1.15),
+        )
+    stage = [sys.executable, "-m", "stages.split", "pipeline=flowers", "--cfg", "job"]
+    yield Contest(
+        "a stage without TensorFlow composes its configuration",
+        f"`{LIBRARIES}`",
+        "s",
+        lambda: seconds(ROOT, *stage),
+        lambda: seconds(ROOT, sys.executable, "-c", LIBRARIES),
+        at_most_more(0.5),
+    )
