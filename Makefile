@@ -40,6 +40,7 @@ lint: setup ## Check style and types
 	ruff format --check .
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	hadolint Dockerfile
 
 ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
@@ -49,8 +50,8 @@ app: setup ## Open the web page that classifies what you draw or drop, http://12
 	python -m classifier.app
 
 lock: ## Resolve requirements*.txt anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra gpu pyproject.toml -o requirements-gpu.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra server pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra server --extra gpu pyproject.toml -o requirements-gpu.txt
 
 clean: ## Delete the outputs and the MLflow store; the DVC cache stays
 	rm -rf data/raw data/split data/normalized data/augmented models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp

@@ -48,7 +48,8 @@ def stages(folder: Path, per_class: int) -> list[dict[str, Any]]:
     name = f"drawings_{per_class}"
     archive = folder.parent / f"{name}.tar"
     write_drawings(archive, per_class=per_class)
-    (folder / "conf" / "dataset" / f"{name}.yaml").write_text(DATASET.format(name=name, path=archive))
+    dataset = folder / "conf" / "dataset" / f"{name}.yaml"
+    dataset.write_text(DATASET.format(name=name, path=archive))
     changes = {"download": {"groups": {"dataset": name}}, "train.epochs": 1}
     copy_pipeline(folder, "flowers", name, changes)
     count = per_class * len(KINDS)

@@ -4,15 +4,19 @@ import io
 import logging.config
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import yaml
 from PIL import Image
 
@@ -163,6 +167,42 @@ def build_model(family: str, size: int = 28, **options: Any) -> Any:
     return getattr(import_module(module), function)(
         (size, size, 3), 5, normalization_layer(statistics), **config | options
     )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(folder: Path, *words: str, **environment: str) -> Iterator[str]:
+    """Runs a server, a module of this virtual environment, in ``folder`` until the block ends.
+
+    ``{port}`` in its words and environment becomes a free one. Gives its address when it answers.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
+    inherited = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    variables = inherited | {key: text.format(port=port) for key, text in environment.items()}
+    address, log = f"http://127.0.0.1:{port}", folder / f"{words[0]}.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT
+        )
+    deadline = time.monotonic() + 120
+    try:
+        while True:
+            try:
+                requests.get(address, timeout=10)
+                break
+            except requests.RequestException:
+                assert server.poll() is None and time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def command(

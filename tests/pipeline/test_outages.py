@@ -1,7 +1,6 @@
 """An MLflow store that fails loses no result: a training goes on, and its run is uploaded later."""
 
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ import requests
 from mlflow.entities import Run as MlflowRun
 from mlflow.tracking import MlflowClient
 
-from conftest import command
+from conftest import command, served
 
 Run = Callable[..., tuple[int, str, str]]
 NOWHERE = "http://127.0.0.1:9"
@@ -25,29 +24,10 @@ NOWHERE = "http://127.0.0.1:9"
 def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MLflow server."""
     folder = tmp_path_factory.mktemp("server")
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as probe:
-        port = probe.server_port
-    words = ["server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--workers", "1"]
-    words += ["--artifacts-destination", str(folder / "artifacts")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *words, "--host", "127.0.0.1", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
-    try:
-        while True:
-            try:
-                if requests.get(f"{address}/health", timeout=2).ok:
-                    break
-            except requests.RequestException:
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.2)
+    words = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    words += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
+    with served(folder, *words, "--host", "127.0.0.1", "--port", "{port}") as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 class Proxy(ThreadingHTTPServer):

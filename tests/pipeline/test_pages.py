@@ -6,21 +6,17 @@ import os
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import requests
 from mlflow.tracking import MlflowClient
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from classifier.data.drawings import KINDS, draw_flower
-from conftest import ROOT, stage
+from conftest import ROOT, served, stage
 from stages.layout import FOLDERS
 from stages.recipe import apply_recipe
 
@@ -60,36 +56,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 if name != "download" or not Path("data", "raw", pipeline).exists():
                     stage(name, f"pipeline={pipeline}", *overrides.get(name, []))
     return folder
-
-
-@contextmanager
-def served(folder: Path, *words: str) -> Iterator[str]:
-    """Runs a server in ``folder`` until it answers; ``{port}`` in its words becomes a free one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
-    environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    log = folder / f"{words[0]}.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(240):
-                assert server.poll() is None, log.read_text()
-                try:
-                    requests.get(address, timeout=10)
-                    break
-                except requests.ConnectionError:
-                    time.sleep(0.5)
-            else:
-                pytest.fail(f"{words[0]} does not answer: {log.read_text()}")
-            yield address
-        finally:
-            server.terminate()
-            server.wait(30)
 
 
 @pytest.fixture(scope="module")
