@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import boto3
 import pytest
@@ -32,32 +33,31 @@ def postgres_programs() -> Path:
 
 
 @pytest.fixture
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A new PostgreSQL server with a database ``mlflow``; its host and port."""
-    programs, folder = postgres_programs(), tmp_path_factory.mktemp("postgres")
-    (folder / "password").write_text(PASSWORD)
-    as_owner: list[str] = []
-    if os.geteuid() == 0:  # it refuses to run as root
-        as_owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        for parent in (folder.parent, folder.parent.parent):
-            parent.chmod(0o755)
-        for path in (folder, folder / "password"):
-            shutil.chown(path, "postgres")
-    port = free_port()
-    data = str(folder / "data")
-    first = ["--username=mlflow", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
-    subprocess.run([*as_owner, programs / "initdb", *first, data], cwd=folder, check=True)
-    options = f"-h 127.0.0.1 -p {port} -k {folder}"
-    control = [*as_owner, programs / "pg_ctl", "--pgdata", data, "--wait"]
-    log = ["--log", str(folder / "log")]
-    subprocess.run([*control, *log, "--options", options, "start"], cwd=folder, check=True)
-    try:
-        where = ["--host=127.0.0.1", f"--port={port}", "--username=mlflow", "mlflow"]
-        known = os.environ | {"PGPASSWORD": PASSWORD}
-        subprocess.run([programs / "createdb", *where], env=known, check=True)
-        yield f"127.0.0.1:{port}"
-    finally:
-        subprocess.run([*control, "--mode", "immediate", "stop"], cwd=folder, check=True)
+    programs, port = postgres_programs(), free_port()
+    with TemporaryDirectory() as temporary:  # pytest's is closed to other users
+        folder = Path(temporary)
+        (folder / "password").write_text(PASSWORD)
+        as_owner: list[str] = []
+        if os.geteuid() == 0:  # it refuses to run as root
+            as_owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+            for path in (folder, folder / "password"):
+                shutil.chown(path, "postgres")
+        data = str(folder / "data")
+        first = ["--username=mlflow", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
+        subprocess.run([*as_owner, programs / "initdb", *first, data], cwd=folder, check=True)
+        options = f"-h 127.0.0.1 -p {port} -k {folder}"
+        control = [*as_owner, programs / "pg_ctl", "--pgdata", data, "--wait"]
+        log = ["--log", str(folder / "log")]
+        subprocess.run([*control, *log, "--options", options, "start"], cwd=folder, check=True)
+        try:
+            where = ["--host=127.0.0.1", f"--port={port}", "--username=mlflow", "mlflow"]
+            known = os.environ | {"PGPASSWORD": PASSWORD}
+            subprocess.run([programs / "createdb", *where], env=known, check=True)
+            yield f"127.0.0.1:{port}"
+        finally:
+            subprocess.run([*control, "--mode", "immediate", "stop"], cwd=folder, check=True)
 
 
 @pytest.fixture
