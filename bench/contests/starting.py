@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 from checkout import ROOT
 from contest import Contest, at_most, at_most_more
+from stages.layout import FOLDERS
 
-STAGES = ("download", "split", "normalize", "augment", "train", "evaluate", "export")
 LIBRARIES = "import hydra, numpy, omegaconf, pandas"
 
 
@@ -26,7 +26,7 @@ def write_bare_pipeline(folder: Path) -> None:
     """Seven stages for each of two pipelines, which copy a file; they have run once."""
     lines = ["stages:"]
     before = "params.yaml"
-    for stage in STAGES:
+    for stage in FOLDERS:
         lines += [
             f"  {stage}:",
             "    foreach: [mnist, flowers]",

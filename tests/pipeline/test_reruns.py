@@ -50,6 +50,7 @@ SECTIONS = [
 ]
 # Of these, what dvc repro runs then.
 EXPECTED = {
+    "split": STAGES[1:],
     # The other dataset file says the same: its images are the same bytes, source.json as well.
     "download": ["download"],
     # augment's preview differs, and train's weights with the policy.
