@@ -44,7 +44,7 @@ TINY_SECTION = """\
     normalize: {{image_size: 16, channels: 3}}
     augment: {{groups: {{policy: flowers}}}}
     train:
-      groups: {{model: convnet, optimizer: adam, schedule: constant, mixing: none}}
+      groups: {{model: convnet, optimizer: adam, schedule: constant, mixing: none, views: middle}}
       epochs: 2
       batch_size: 8
       model: {{filters: [8], convolutions: 1}}

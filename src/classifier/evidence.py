@@ -21,6 +21,7 @@ from classifier.data.manifest import find_conflicts, find_duplicates
 from classifier.explanation import grad_cam, overlay, saliency
 from classifier.pictures import write_grid
 from classifier.predictions import Predictions
+from classifier.views import network_of
 
 COLUMNS = 8  # pictures in a row of a grid
 
@@ -120,7 +121,9 @@ def draw(
         history: a row an epoch.
         count: pictures of mistakes, and of least certain images, at most.
     """
-    draw_architecture(model, folder / "architecture.png", title=f"{title}: {model.name}")
+    draw_architecture(
+        network_of(model), folder / "architecture.png", title=f"{title}: {model.name}"
+    )
     draw_history(history, folder / "history.png", title=f"{title}: training")
     confusion = tables["confusion"].set_index("class")
     draw_confusion(confusion, folder / "confusion.png", title=f"{title}: test split")

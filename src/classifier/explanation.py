@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from classifier.views import network_of
+
 DIM = 0.45  # of the image's own light, below a map
 SHARP = 6  # places a side; the last maps of a small image have fewer, and point nowhere
 
@@ -27,6 +29,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> np.n
         float32 (N, h, w), 0..1 an image, of the size of the last feature maps that have SHARP
         places a side; None for a network without feature maps, such as ``dense``.
     """
+    model = network_of(model)
     layer = _last_feature_maps(model)
     if layer is None:
         return None
@@ -47,6 +50,7 @@ def saliency(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> np.n
     Returns:
         float32 (N, H, W), 0..1 an image.
     """
+    model = network_of(model)
     gradients, _ = _gradients(model, _computing(model)[0], images, labels)
     return _to_unit(np.abs(gradients).max(axis=-1))
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from classifier.errors import InputError
+from classifier.views import Views, averaged
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can say
 
@@ -29,14 +30,20 @@ def save_model(model: keras.Model, path: Path) -> None:
     raw.unlink()
 
 
-def save_forms(last: keras.Model, checkpoint: Path, folder: Path) -> keras.Model:
+def save_forms(
+    last: keras.Model, checkpoint: Path, folder: Path, views: Views | None = None
+) -> keras.Model:
     """Saves a training's result in every form, and returns the best epoch's model.
 
-    ``model.keras`` is the best epoch (from ``checkpoint``), ``last.keras`` the last one;
+    ``model.keras`` is the best epoch (from ``checkpoint``), with the mean of its answers to
+    ``views`` where there are any; ``last.keras`` is the last epoch, as it was trained;
     ``architecture.json`` and ``model.weights.h5`` are the two parts of the best one.
     """
     save_model(last, folder / "last.keras")
-    canonicalize(checkpoint, folder / "model.keras")
+    if views is None:
+        canonicalize(checkpoint, folder / "model.keras")
+    else:
+        save_model(averaged(load_model(checkpoint), views), folder / "model.keras")
     best = load_model(folder / "model.keras")
     save_architecture(best, folder / "architecture.json")
     save_weights(best, folder / "model.weights.h5")

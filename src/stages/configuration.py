@@ -274,9 +274,13 @@ def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
 def build(key: str, node: Any, *args: Any, **kwargs: Any) -> Any:
     """Calls what the ``_target_`` of a group's configuration names, with the rest of it.
 
+    Gives None for the empty configuration of a group's ``none``.
+
     Raises:
         InputError: it refused its arguments; names the configuration's ``key``.
     """
+    if not node:
+        return None
     try:
         return instantiate(node, *args, _convert_="all", **kwargs)
     except InstantiationException as error:

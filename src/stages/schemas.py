@@ -62,6 +62,7 @@ class Train(FitOptions, SessionOptions):
     optimizer: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=dict)
     mixing: dict[str, Any] = field(default_factory=dict)
+    views: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -180,6 +181,7 @@ LIMITS: dict[str, Limit] = {
     "max_bytes": at_least(1),
     "max_files": at_least(1),
     "method": one_of("rescale", "standardize", "per_image", "local_contrast"),
+    "middle": between(0.1, 1),
     "mistakes": at_least(1),
     "momentum": below(0, 1),
     "monitor": one_of("val_accuracy", "val_loss", "accuracy", "loss"),
@@ -191,6 +193,7 @@ LIMITS: dict[str, Limit] = {
     "precision": one_of("float32", "mixed_bfloat16", "mixed_float16"),
     "runtimes": one_of("onnx", "litert", "litert_int8"),
     "seed": between(0, 2**31 - 1),
+    "shift": at_least(0),
     "source": one_of("auto", *KINDS),
     "steps_per_execution": at_least(1),
     "stem_kernel_size": at_least(1),

@@ -38,11 +38,11 @@ def train(config: Train) -> float:
         batch_size=config.batch_size,
         seed=config.seed,
         layers=data.layers,
-        mixing=build("mixing", config.mixing, dtype="float32") if config.mixing else None,
+        mixing=build("mixing", config.mixing, dtype="float32"),
         workers=config.workers,
     )
-    shapes = data.images.shape[1:], data.classes
-    model = build("model", based(config.model), *shapes, data.preprocessing)
+    model = build("model", based(config.model), data.shape, data.classes, data.preprocessing)
+    views = build("views", config.views, data.shape)
 
     def optimizer(share: float, epochs: int) -> tuple[Any, Any]:
         peak = share * config.optimizer["learning_rate"]
@@ -78,7 +78,7 @@ def train(config: Train) -> float:
         tracking.log_metrics({"training_seconds": seconds, f"best_{config.monitor}": best})
         history.to_csv(folder / "history.csv", index=False, lineterminator="\n")
         tracking.log_file(folder / "history.csv")
-        saved = saving.save_forms(model, progress / "best.keras", folder)
+        saved = saving.save_forms(model, progress / "best.keras", folder, views)
         tracking.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
     shutil.rmtree(progress)
     log.info("%d epochs in %.0f s", len(history), seconds)

@@ -26,7 +26,7 @@ SECTION = """\
     normalize: {image_size: 28, channels: 1, method: rescale}
     augment: {groups: {policy: digits}}
     train:
-      groups: {model: convnet, optimizer: adam, schedule: constant, mixing: none}
+      groups: {model: convnet, optimizer: adam, schedule: constant, mixing: none, views: none}
       epochs: 60
       batch_size: 16
       model: {filters: [8, 16], convolutions: 1}

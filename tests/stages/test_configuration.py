@@ -149,6 +149,7 @@ GROUPS = {
     "optimizer": "train",
     "schedule": "train",
     "mixing": "train",
+    "views": "train",
 }
 
 

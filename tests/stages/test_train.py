@@ -12,6 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from classifier.saving import load_model
+from classifier.views import network_of
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -167,7 +168,7 @@ def test_options_together_and_the_stages_after(run_stage: Run, plain: Path) -> N
     groups = ["mixing=mixup", "optimizer=lion", "schedule=plateau"]
     status, error, _ = run_stage("train", "pipeline=tiny", *options, *groups)
     assert status == 0, error
-    model = load_model(Path("models/tiny/model.keras"))
+    model = network_of(load_model(Path("models/tiny/model.keras")))
     assert model.get_layer("block1_convolution1").compute_dtype == "bfloat16"
     assert model.get_layer("probabilities").compute_dtype == "float32"
     for stage in ("evaluate", "export"):
@@ -186,7 +187,7 @@ def test_transfer_from_what_this_project_trained(
     if base.startswith("models:/"):
         assert run_stage("export", "pipeline=tiny")[0] == 0  # registers it in this store
         shutil.rmtree(plain / "models")
-    before = keras.saving.load_model(finished / "models" / "tiny" / "model.keras")
+    before = network_of(load_model(finished / "models" / "tiny" / "model.keras"))
     options = ["epochs=1", "fine_tune_epochs=2", "fine_tune_layers=1", "monitor=loss"]
     status, error, output = run_stage(
         "train", "pipeline=tiny", "model=transfer", f"model.base={base}", *options

@@ -23,6 +23,12 @@ class TrainingSet(NamedTuple):
     layers: Sequence[keras.layers.Layer]  # of the augmentation policy, to apply while training
     preprocessing: keras.layers.Layer  # from uint8 pixels to a model's numbers
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
 
 def read_training_set(normalized: Path, augmented: Path) -> TrainingSet:
     """Reads what the normalize and the augment stage wrote.

@@ -12,6 +12,7 @@ from keras import layers
 from classifier.errors import nearest
 from classifier.models.blocks import chain, head, hidden, unit
 from classifier.saving import load_model
+from classifier.views import network_of
 
 
 def transfer(
@@ -71,7 +72,7 @@ def _trained(
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     if not path.is_file():
         raise ValueError(f"base {path} does not exist")
-    model = load_model(path)
+    model = network_of(load_model(path))
     if model.input_shape[1:] != tuple(image_shape):
         height, _, channels = model.input_shape[1:]
         raise ValueError(

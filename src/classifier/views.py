@@ -1,0 +1,131 @@
+"""Test-time augmentation: the mean of a network's answers to several views of each image."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="classifier")
+class Views(keras.layers.Layer):
+    """The images; shifted up, down, left and right; their middle, enlarged; and all that mirrored.
+
+    Krizhevsky et al., ImageNet classification with deep convolutional neural networks, 2012,
+    average ten such views. Input (N, H, W, C), output (V * N, H, W, C) of the same dtype, view by
+    view; in training, the images alone.
+
+    Args:
+        mirror: whether each view comes mirrored left to right, too.
+        shift: pixels; 0 for none. What comes in at the edge is the picture's own reflection.
+        middle: share of height and width that the enlarged middle has; 1 for none.
+    """
+
+    def __init__(self, mirror: bool = False, shift: int = 0, middle: float = 1.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.mirror = mirror
+        self.shift = shift
+        self.middle = middle
+
+    @property
+    def count(self) -> int:
+        """Views of an image, itself among them."""
+        return (1 + 4 * bool(self.shift) + (self.middle < 1)) * (1 + self.mirror)
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        if training:
+            return images
+        views = [images]
+        if self.shift:
+            views += _shifted(images, self.shift)
+        if self.middle < 1:
+            views.append(_enlarged(images, self.middle))
+        if self.mirror:
+            views += [ops.flip(view, axis=2) for view in views]
+        return ops.concatenate(views, axis=0)
+
+    def compute_output_spec(self, images: Any, training: bool = False) -> Any:
+        return keras.KerasTensor(images.shape, images.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"mirror": self.mirror, "shift": self.shift, "middle": self.middle}
+        return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable(package="classifier")
+class MeanOfViews(keras.layers.Layer):
+    """The mean of what a network gave to the views of each image: (V * N, classes) to (N, classes).
+
+    Args:
+        count: V; in training there is one view.
+    """
+
+    def __init__(self, count: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.count = count
+
+    def call(self, probabilities: Any, training: bool = False) -> Any:
+        if training:
+            return probabilities
+        by_view = ops.reshape(probabilities, (self.count, -1, probabilities.shape[-1]))
+        return ops.mean(by_view, axis=0)
+
+    def compute_output_spec(self, probabilities: Any, training: bool = False) -> Any:
+        return keras.KerasTensor(probabilities.shape, probabilities.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "count": self.count}
+
+
+def _shifted(images: Any, shift: int) -> list[Any]:
+    """The images moved up, down, left and right."""
+    height, width = images.shape[1:3]
+    padded = ops.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
+    corners = [(2 * shift, shift), (0, shift), (shift, 2 * shift), (shift, 0)]
+    return [padded[:, top : top + height, left : left + width] for top, left in corners]
+
+
+def _enlarged(images: Any, share: float) -> Any:
+    """The images' middle at their full size, by bilinear interpolation."""
+    height, width = images.shape[1:3]
+    top, left = (round(size * (1 - share) / 2) for size in (height, width))
+    middle = ops.cast(images[:, top : height - top, left : width - left], "float32")
+    large = ops.image.resize(middle, (height, width), interpolation="bilinear")
+    return ops.cast(ops.round(large), images.dtype)
+
+
+def views(image_shape: tuple[int, int, int], *, mirror: bool, shift: int, middle: float) -> Views:
+    """The layer, for images of that height, width and channels.
+
+    Raises:
+        ValueError: the shift is as large as the image, or the enlarged middle is no pixel.
+    """
+    size = min(image_shape[:2])
+    if shift >= size:
+        raise ValueError(f"shift is {shift}: must be less than the {size} pixels")
+    if round(size * (1 - middle) / 2) * 2 >= size:
+        raise ValueError(f"middle is {middle}: leaves nothing of {size} pixels")
+    return Views(mirror, shift, middle, name="views")
+
+
+def averaged(network: keras.Model, layer: Views) -> keras.Model:
+    """A model that answers with the mean of the network's answers to the layer's views.
+
+    It has the network's own weights, and takes its optimizer over with its
+    state; an answer costs ``layer.count`` times as much.
+    """
+    image = keras.Input(network.input_shape[1:], dtype=network.inputs[0].dtype, name="image")
+    answers = network(layer(image))
+    mean = MeanOfViews(layer.count, dtype="float32", name="mean_of_views")(answers)
+    model = keras.Model(image, mean, name=network.name)
+    if network.compiled:
+        model.compile(network.optimizer, network.loss, metrics=["accuracy"])
+        # Keras would save the optimizer of both, and find its state in one.
+        network.compiled, network.optimizer = False, None
+    return model
+
+
+def network_of(model: keras.Model) -> keras.Model:
+    """The network that :func:`averaged` was given; the model itself if it was not made by it."""
+    if not any(isinstance(layer, Views) for layer in model.layers):
+        return model
+    return next(layer for layer in model.layers if isinstance(layer, keras.Model))

@@ -1,0 +1,82 @@
+"""Test-time augmentation is the mean of the network's answers to each view, however it is saved."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from classifier.saving import load_model, save_model
+from classifier.views import Views, averaged, network_of, views
+from conftest import build_model
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3), np.uint8)
+
+
+def by_hand(images: np.ndarray, mirror: bool, shift: int, middle: float) -> list[np.ndarray]:
+    found = [images]
+    if shift:
+        padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
+        for down, right in ((shift, 0), (-shift, 0), (0, shift), (0, -shift)):
+            moved = np.roll(padded, (-down, -right), axis=(1, 2))
+            found.append(moved[:, shift:-shift, shift:-shift])
+    if middle < 1:
+        top = round(28 * (1 - middle) / 2)
+        part = images[:, top : 28 - top, top : 28 - top]
+        found.append(np.round(tf.image.resize(part, (28, 28))).astype(np.uint8))
+    return found + [view[:, :, ::-1] for view in found] if mirror else found
+
+
+@pytest.mark.parametrize(
+    ("mirror", "shift", "middle"), [(True, 0, 1.0), (False, 2, 1.0), (True, 0, 0.8), (True, 3, 0.7)]
+)
+def test_the_answer_is_the_mean_of_each_views(
+    images: np.ndarray, tmp_path: Path, mirror: bool, shift: int, middle: float
+) -> None:
+    network = build_model("residual")
+    network.compile("adam", "categorical_crossentropy")
+    network.fit(images, keras.utils.to_categorical([0, 1, 2], 5), verbose=0)
+    layer = views((28, 28, 3), mirror=mirror, shift=shift, middle=middle)
+    shown = by_hand(images, mirror, shift, middle)
+    np.testing.assert_array_equal(np.concatenate(shown), layer(images))
+    assert layer.count == len(shown)
+
+    model = averaged(network, layer)
+    expected = np.mean([network.predict(view, verbose=0) for view in shown], axis=0)
+    np.testing.assert_allclose(model.predict(images, verbose=0), expected, atol=1e-6)
+    assert network_of(model) is network
+
+    save_model(model, tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.iterations == 1
+    np.testing.assert_allclose(loaded.predict(images, verbose=0), expected, atol=1e-6)
+    assert [layer.name for layer in network_of(loaded).layers] == [
+        layer.name for layer in network.layers
+    ]
+
+
+def test_in_training_there_is_one_view(images: np.ndarray) -> None:
+    network = build_model("dense", dropout=0.0)
+    network.compile("adam", "categorical_crossentropy")
+    model = averaged(network, Views(mirror=True, shift=1))
+    alone = network(images, training=True)
+    np.testing.assert_array_equal(model(images, training=True), alone)
+    targets = keras.utils.to_categorical([0, 1, 2], 5)
+    model.fit(images, targets, verbose=0)
+    assert model.optimizer.iterations == 1
+
+
+def test_a_network_alone_is_its_own() -> None:
+    network = build_model("dense")
+    assert network_of(network) is network
+
+
+def test_views_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="shift is 28: must be less than the 28 pixels"):
+        views((28, 28, 3), mirror=False, shift=28, middle=1.0)
+    with pytest.raises(ValueError, match=r"middle is 0\.01: leaves nothing of 28 pixels"):
+        views((28, 28, 3), mirror=False, shift=0, middle=0.01)
