@@ -44,12 +44,18 @@ TINY_SECTION = """\
     normalize: {{image_size: 16, channels: 3}}
     augment: {{groups: {{policy: flowers}}}}
     train:
-      groups: {{model: convnet, optimizer: adam, schedule: constant, mixing: none, views: middle}}
+      groups:
+        model: convnet
+        optimizer: adam
+        schedule: constant
+        mixing: none
+        views: middle
+        strategy: single
       epochs: 2
       batch_size: 8
       model: {{filters: [8], convolutions: 1}}
     evaluate: {{mistakes: 4}}
-    export: {{verify_images: 4}}
+    export: {{verify_images: 4, runtimes: []}}
 """
 
 

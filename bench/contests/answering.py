@@ -13,7 +13,7 @@ from checkout import ROOT
 from classifier.data.arrays import read_split
 from classifier.runtimes import RUNTIMES
 from classifier.saving import load_model
-from classifier.serving import SavedClassifier
+from classifier.serving import load_saved_model
 from contest import Contest, at_most
 
 CALLS = 100
@@ -35,7 +35,7 @@ def contests() -> Iterator[Contest]:
     images, _ = read_split(ROOT / "data" / "normalized" / "mnist", "train")
     image = np.asarray(images[:1])
     with TemporaryDirectory() as temporary:
-        served = SavedClassifier(ROOT / "exports" / "mnist")
+        served = load_saved_model(ROOT / "exports" / "mnist")
         answers = {"the SavedModel's signature": (served.predict, 50)}
         for name, runtime in RUNTIMES.items():
             file = Path(temporary, runtime.file)

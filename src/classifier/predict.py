@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -24,6 +24,7 @@ from tqdm import tqdm
 from classifier.data.handwriting import to_digit
 from classifier.data.images import ImageError, to_pixels
 from classifier.errors import InputError
+from classifier.serving import SavedClassifier, load_classifier
 
 ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}  # taken of folders
 BATCH = 64
@@ -68,7 +69,7 @@ def read_picture(file: str, shape: Sequence[int], *, fit: str, mnist: bool) -> n
 
 
 def classify(
-    classifier: Any,
+    classifier: SavedClassifier,
     files: Iterable[str],
     read: Callable[[str], np.ndarray],
     *,
@@ -78,7 +79,6 @@ def classify(
     """Answers in the files' order, a batch at a time.
 
     Args:
-        classifier: a :class:`classifier.serving.SavedClassifier`.
         unreadable: gets each file that cannot be read, and why.
     """
     pictures: list[tuple[str, np.ndarray]] = []
@@ -95,7 +95,7 @@ def classify(
 
 
 def _answers(
-    classifier: Any, pictures: Sequence[tuple[str, np.ndarray]], top: int
+    classifier: SavedClassifier, pictures: Sequence[tuple[str, np.ndarray]], top: int
 ) -> Iterator[Answer]:
     found = classifier.predict(np.stack([pixels for _, pixels in pictures]))
     for (file, _), probabilities in zip(pictures, found, strict=True):
@@ -131,8 +131,8 @@ def write_json(answers: Iterable[Answer]) -> None:
 FORMATS = {"table": write_table, "csv": write_csv, "json": write_json}
 
 
-def saved_model(word: str) -> Path:
-    """The SavedModel's folder: ``word`` itself, or what MLflow has under a name or a URI.
+def exported(word: str) -> Path:
+    """The exported model's folder: ``word`` itself, or what MLflow has under a name or a URI.
 
     Raises:
         InputError: MLflow has no such model.
@@ -153,11 +153,8 @@ def predict(arguments: argparse.Namespace) -> int:
     files = find_pictures(arguments.pictures)
     if not files:
         raise InputError(f"no picture in {', '.join(arguments.pictures)}")
-    folder = saved_model(arguments.model)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from classifier.serving import SavedClassifier
-
-    classifier = SavedClassifier(folder)
+    classifier = load_classifier(exported(arguments.model))
     unreadable: list[tuple[str, str]] = []
     answers = classify(
         classifier,

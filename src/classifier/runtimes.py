@@ -4,7 +4,6 @@ Keras writes the files (https://keras.io/api/models/model_saving_apis/export); e
 SavedModel takes, raw uint8 images of any number, and gives probabilities.
 """
 
-import os
 import re
 import statistics
 import time
@@ -19,7 +18,8 @@ import pandas as pd
 from classifier.data.arrays import batches
 from classifier.errors import InputError
 from classifier.exporting import check_difference
-from classifier.serving import SavedClassifier
+from classifier.litert import load_litert
+from classifier.serving import LITERT, load_saved_model
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 (N, H, W, C) to float32 (N, classes)
 BATCH = 256  # images that are answered at once
@@ -73,28 +73,10 @@ def _load_onnx(file: Path) -> Predict:
     return lambda images: session.run(None, {name: images})[0]
 
 
-def _load_litert(file: Path) -> Predict:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(file), num_threads=os.cpu_count())
-    interpreter.allocate_tensors()
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
-            interpreter.resize_tensor_input(taken["index"], images.shape)
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(taken["index"], images)
-        interpreter.invoke()
-        return interpreter.get_tensor(given["index"])
-
-    return predict
-
-
 RUNTIMES = {
     "onnx": Runtime("model.onnx", _write_onnx, _load_onnx, exact=True),
-    "litert": Runtime("model.tflite", _write_litert, _load_litert, exact=True),
-    "litert_int8": Runtime("model_int8.tflite", _write_litert_int8, _load_litert, exact=False),
+    "litert": Runtime(LITERT, _write_litert, load_litert, exact=True),
+    "litert_int8": Runtime("model_int8.tflite", _write_litert_int8, load_litert, exact=False),
 }
 
 
@@ -131,7 +113,7 @@ def export_runtimes(
         return pd.DataFrame()
     expected = _in_batches(model.predict_on_batch, images)
     folder_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    answers = measure(SavedClassifier(folder).predict, images, labels, expected)
+    answers = measure(load_saved_model(folder).predict, images, labels, expected)
     rows = [{"runtime": "saved_model", "bytes": folder_bytes, **answers}]
     for name in names:
         runtime = RUNTIMES[name]

@@ -14,6 +14,7 @@ from classifier.fit_options import FitOptions
 from classifier.freezing import unfreeze
 from classifier.memory import check_memory
 from classifier.phases import Phase
+from classifier.strategies import distribute, no_worker_lost
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -65,8 +66,8 @@ def fit(
         1 for the epoch with the best monitored value (the first of equal ones), 0 for others.
 
     Raises:
-        InputError: the batch is too large for the memory; or the loss became NaN or infinite,
-            which names the step.
+        InputError: the batch is too large for the memory; a worker is gone; or the loss became
+            NaN or infinite, which names the step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     discard_damaged(folder)
@@ -87,18 +88,20 @@ def fit(
         checkpoint = Checkpoint(folder / f"phase{number}", callbacks[:], rows)
         first = checkpoint.finished_epochs() or begin
         images = batches(first_epoch=first, epochs=begin + phase.epochs)
+        distribute(model, *images.element_spec)
         if not options.jit_compile:  # XLA does not keep every layer's output
             check_memory(model, images.element_spec[0].shape[0])
-        model.fit(
-            images,
-            initial_epoch=first,
-            epochs=begin + phase.epochs,
-            steps_per_epoch=steps,
-            validation_data=validation,
-            class_weight=class_weights,
-            callbacks=[*callbacks, checkpoint],
-            shuffle=False,
-        )
+        with no_worker_lost():
+            model.fit(
+                images,
+                initial_epoch=first,
+                epochs=begin + phase.epochs,
+                steps_per_epoch=steps,
+                validation_data=validation,
+                class_weight=class_weights,
+                callbacks=[*callbacks, checkpoint],
+                shuffle=False,
+            )
         if stop_on_nan.step is not None:
             raise InputError(
                 f"the loss became NaN or infinite at step {stop_on_nan.step}, in epoch "

@@ -27,6 +27,7 @@ def export(config: Export) -> None:
     from classifier.exporting import Classifier, check_saved_model, export_saved_model
     from classifier.runtimes import MANY, ONE, add_to_report, export_runtimes
     from classifier.saving import fingerprint, load_model
+    from classifier.serving import LITERT
 
     name = config.pipeline
     trained = needed("train", name, "model.keras")
@@ -69,7 +70,7 @@ def export(config: Export) -> None:
                 tags=tags | tested.tags | {tracking.FINGERPRINT: weights},
                 description=f"{model.name}: {100 * tested.accuracy:.2f} % of "
                 f"{metrics['images']:,} test images",
-                files=[classes, trained],
+                files=[classes, trained, *folder.glob(LITERT)],
             )
             champion = None if present is None else Score.of_tags(present)
             reason = refusal(tested, champion, metrics, config.thresholds)

@@ -63,6 +63,7 @@ class Train(FitOptions, SessionOptions):
     schedule: dict[str, Any] = field(default_factory=dict)
     mixing: dict[str, Any] = field(default_factory=dict)
     views: dict[str, Any] = field(default_factory=dict)
+    strategy: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Export:
     thresholds: dict[str, float] = field(default_factory=dict)  # least metrics of a champion
     verify_images: int = 256
     tolerance: float = 1e-5  # largest difference of a probability from the Keras model's
-    runtimes: list[str] = field(default_factory=list)  # to write the model for, too
+    runtimes: list[str] = field(default_factory=lambda: ["litert"])  # beside the SavedModel
     accuracy_loss: float = 0.02  # the most that int8 may cost
 
 
@@ -157,6 +158,7 @@ LIMITS: dict[str, Limit] = {
     "channels": one_of(1, 3),
     "class_weight": one_of("balanced"),
     "clipnorm": above(0),
+    "cluster": one_of("tf_config", "slurm"),
     "conflicting_labels": one_of("keep", "drop"),
     "convolutions": at_least(1),
     "copies": at_least(0),
@@ -191,7 +193,9 @@ LIMITS: dict[str, Limit] = {
     "patience": at_least(1),
     "pool": one_of("strides", "max", "average"),
     "precision": one_of("float32", "mixed_bfloat16", "mixed_float16"),
+    "replicas": at_least(1),
     "runtimes": one_of("onnx", "litert", "litert_int8"),
+    "scaling": one_of("none", "linear"),
     "seed": between(0, 2**31 - 1),
     "shift": at_least(0),
     "source": one_of("auto", *KINDS),

@@ -4,7 +4,6 @@ import logging
 import shutil
 import time
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from stages import provenance
@@ -19,45 +18,46 @@ log = logging.getLogger(__name__)
 
 def train(config: Train) -> float:
     # Here, not above: a mistake in the configuration is found before these seconds are spent.
-    from classifier import checkpoint, saving, session, tracking, training
+    from classifier import session
+
+    session.begin(config)
+    workers = build("strategy", config.strategy)
+    with workers.strategy.scope():
+        return train_on(workers, config)
+
+
+def train_on(workers: Any, config: Train) -> float:
+    from classifier import checkpoint, saving, tracking, training
     from classifier.atomic import atomic_folder
     from classifier.data import feed, training_set
     from classifier.model_size import model_size
     from classifier.phases import plan
 
-    name = config.pipeline
-    session.begin(config)
+    name, batch_size = config.pipeline, workers.batch_size(config.batch_size)
     folders = [needed("normalize", name), needed("augment", name)]
     data = training_set.read_training_set(*folders)
-    steps = feed.steps_per_epoch(len(data.images), config.batch_size)
-    batches = partial(
-        feed.training_batches,
-        data.images,
-        data.labels,
-        classes=data.classes,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        layers=data.layers,
-        mixing=build("mixing", config.mixing, dtype="float32"),
-        workers=config.workers,
-    )
+    steps = feed.steps_per_epoch(len(data.images), batch_size)
+    mixing = build("mixing", config.mixing, dtype="float32")
+    batches = data.batches(batch_size, seed=config.seed, mixing=mixing, workers=config.workers)
     model = build("model", based(config.model), data.shape, data.classes, data.preprocessing)
     views = build("views", config.views, data.shape)
 
     def optimizer(share: float, epochs: int) -> tuple[Any, Any]:
-        peak = share * config.optimizer["learning_rate"]
+        peak = workers.factor * share * config.optimizer["learning_rate"]
         rate = build("schedule", config.schedule, peak, epochs * steps)
         return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
 
     phases = plan(model, config, optimizer)
-    progress = checkpoints(checkpoint.training_key(asdict(config) | {"outage": ""}, folders, model))
+    key = checkpoint.training_key(asdict(config) | {"outage": ""}, folders, model)
+    progress = workers.folder(checkpoints(key))
+    target = destination("train", name) if workers.chief else progress / "unused"
     tags = provenance.tags(name) | {"seed": str(config.seed), "model": model.name}
     params = pipelines()[name] | {"train": asdict(config)}
     title = run_name(model.name)
     run = tracking.resumed_run(
         main_checkout(), name, title, params, tags, progress / "run", config.outage, sweep()
     )
-    with atomic_folder(destination("train", name)) as folder, run:
+    with atomic_folder(target) as folder, run if workers.chief else tracking.unlogged():
         tracking.log_data(data.images, data.labels, name, source=tags["data.location"])
         tracking.log_text(training.summary(model), "summary.txt")
         tracking.log_metrics({"model": model_size(model)})
@@ -66,7 +66,7 @@ def train(config: Train) -> float:
             model,
             phases,
             batches,
-            feed.evaluation_batches(*data.validation, classes=data.classes),
+            data.validation_batches(),
             config,
             steps=steps,
             class_weights=training.class_weights(config.class_weight, data.labels, data.classes),

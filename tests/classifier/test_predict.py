@@ -142,9 +142,9 @@ def test_nothing_was_trained_yet(
 def test_a_folder_that_is_no_model_of_this_project(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from classifier.serving import SavedClassifier
+    from classifier.serving import load_classifier
 
     module = tf.Module()
     tf.saved_model.save(module, tmp_path / "other")
     with pytest.raises(InputError, match="was not exported by this project"):
-        SavedClassifier(tmp_path / "other")
+        load_classifier(tmp_path / "other")

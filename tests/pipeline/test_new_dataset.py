@@ -26,7 +26,13 @@ SECTION = """\
     normalize: {image_size: 28, channels: 1, method: rescale}
     augment: {groups: {policy: digits}}
     train:
-      groups: {model: convnet, optimizer: adam, schedule: constant, mixing: none, views: none}
+      groups:
+        model: convnet
+        optimizer: adam
+        schedule: constant
+        mixing: none
+        views: none
+        strategy: single
       epochs: 60
       batch_size: 16
       model: {filters: [8, 16], convolutions: 1}

@@ -150,6 +150,7 @@ GROUPS = {
     "schedule": "train",
     "mixing": "train",
     "views": "train",
+    "strategy": "train",
 }
 
 

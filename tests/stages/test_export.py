@@ -13,8 +13,10 @@ import pytest
 import tensorflow as tf
 from mlflow.tracking import MlflowClient
 
+from classifier import tracking
 from classifier.saving import load_model
-from conftest import command
+from classifier.serving import load_classifier, load_saved_model
+from conftest import CLASSES, command, png
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -127,12 +129,37 @@ def test_other_runtimes_are_written_checked_and_shown(
     for name, file in {"onnx": "model.onnx", "litert": "model.tflite"}.items():
         assert table["bytes"][name] == (folder / file).stat().st_size
         assert table["largest_difference"][name] < 1e-5
+    images = np.load(project / "data" / "normalized" / "tiny" / "test.npy")
+    expected = load_saved_model(folder).predict(images)
+    for place in (folder, tracking.registered_saved_model(project, "tiny")):
+        classifier = load_classifier(place)
+        assert classifier.shape == (16, 16, 3)
+        assert classifier.classes == sorted(CLASSES)
+        np.testing.assert_allclose(classifier.predict(images), expected, atol=1e-5)
     client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     assert run.data.metrics["runtimes.litert_int8.ms_1_image"] > 0
     report = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/evaluation/report.html")
     assert report.count("<h2>Runtimes</h2>") == 1
     assert report.index("<td>litert_int8</td>") < report.index("<h2>How it was made</h2>")
+
+
+def test_litert_answers_without_tensorflow(
+    run_stage: Run, finished: Path, project: Path, tmp_path: Path
+) -> None:
+    for name in ("data", "models", "reports"):
+        shutil.copytree(finished / name, project / name)
+    assert run_stage("export", "pipeline=tiny", "runtimes=[litert]")[0] == 0
+    picture = tmp_path / "red.png"
+    picture.write_bytes(png(CLASSES["red"], seed=1))
+    script = (
+        "import sys; from classifier import predict; "
+        f"sys.argv = ['predict', 'exports/tiny', {str(picture)!r}]; "
+        "sys.exit = lambda status: print(status, 'tensorflow' in sys.modules); predict.main()"
+    )
+    lines = command(sys.executable, "-c", script, cwd=project).stdout.splitlines()
+    assert lines[-2].startswith(str(picture))
+    assert lines[-1] == "0 False"
 
 
 def test_an_unknown_runtime_is_refused(run_stage: Run) -> None:

@@ -94,5 +94,7 @@ def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
 def _options(workers: int) -> tf.data.Options:
     options = tf.data.Options()
     options.autotune.enabled = False
+    # Each worker makes the whole batch and takes its share: the same as one worker alone.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     options.threading.private_threadpool_size = workers
     return options

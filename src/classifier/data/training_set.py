@@ -1,14 +1,17 @@
 """What a model is trained on: the splits, the augmentation, and the normalisation."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from classifier import augmentation
+from classifier.data import feed
 from classifier.data.arrays import read_split
 from classifier.normalization import normalization_layer
 
@@ -28,6 +31,26 @@ class TrainingSet(NamedTuple):
         """Height, width and channels of an image."""
         height, width, channels = self.images.shape[1:]
         return height, width, channels
+
+    def batches(
+        self, batch_size: int, *, seed: int, mixing: keras.layers.Layer | None, workers: int
+    ) -> Callable[..., tf.data.Dataset]:
+        """What :func:`classifier.data.feed.training_batches` gives, by its epochs."""
+        return partial(
+            feed.training_batches,
+            self.images,
+            self.labels,
+            classes=self.classes,
+            batch_size=batch_size,
+            seed=seed,
+            layers=self.layers,
+            mixing=mixing,
+            workers=workers,
+        )
+
+    def validation_batches(self) -> tf.data.Dataset:
+        """What :func:`classifier.data.feed.evaluation_batches` gives."""
+        return feed.evaluation_batches(*self.validation, classes=self.classes)
 
 
 def read_training_set(normalized: Path, augmented: Path) -> TrainingSet:

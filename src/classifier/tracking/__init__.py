@@ -14,7 +14,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # seconds
 
 from classifier.tracking.evaluated import EvaluatedRun, evaluated_runs
-from classifier.tracking.outage import STORE_ERRORS, reason, upload
+from classifier.tracking.outage import STORE_ERRORS, reason, unlogged, upload
 from classifier.tracking.registry import (
     CANDIDATE,
     CHAMPION,
@@ -72,6 +72,7 @@ __all__ = [
     "set_alias",
     "set_tags",
     "sweep_table",
+    "unlogged",
     "upload",
     "version_tags",
 ]

@@ -51,6 +51,7 @@ class Recording(NamedTuple):
 
 _recording: Recording | None = None
 _lost = False
+_silent = False
 
 
 @contextmanager
@@ -68,6 +69,17 @@ def recording(run: Recording) -> Iterator[None]:
             os.environ["MLFLOW_TRACKING_URI"] = address
 
 
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Within the block, log calls do nothing: another process logs the same run."""
+    global _silent
+    _silent = True
+    try:
+        yield
+    finally:
+        _silent = False
+
+
 def or_keep(log_call: Callable[Arguments, None]) -> Callable[Arguments, None]:
     """Makes a log call that the store fails once more, into the second store.
 
@@ -78,7 +90,7 @@ def or_keep(log_call: Callable[Arguments, None]) -> Callable[Arguments, None]:
     @wraps(log_call)
     def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         global _lost
-        if _lost and _recording is not None:
+        if _silent or (_lost and _recording is not None):
             return
         active = mlflow.active_run()
         try:

@@ -39,7 +39,7 @@ def registered_keras_model(root: Path, uri: str) -> Path:
 
 
 def registered_saved_model(root: Path, name: str) -> Path:
-    """A local copy of a registered SavedModel.
+    """A local copy of a registered SavedModel, and of the files that were kept beside it.
 
     Args:
         root: the checkout, as for :func:`open_store`.
@@ -61,9 +61,8 @@ def registered_saved_model(root: Path, name: str) -> Path:
         except MlflowException as error:
             why = reason(error)
             continue
-        found = sorted(folder.rglob("saved_model.pb"))
-        if found:
-            return found[0].parent
+        if any(folder.rglob("saved_model.pb")):
+            return folder
         why = f"{uri} is no SavedModel"
     known = sorted(model.name for model in MlflowClient().search_registered_models())
     raise InputError(f"no model '{name}': {why}; registered: {', '.join(known) or 'none'}")

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from classifier.data import images
 from classifier.data.images import ImageError, to_pixels
@@ -42,6 +43,29 @@ def test_reducing_is_antialiased() -> None:
     stripes[:, ::2] = 255
     pixels = to_pixels(stripes, size=8, channels=1, fit="crop")
     assert 120 <= pixels.min() <= pixels.max() <= 135
+
+
+def test_large_jpegs_are_decoded_smaller_to_nearly_the_same_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    blobs = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
+    content = encoded(blobs.resize((1600, 1200), Image.Resampling.BICUBIC), "JPEG", quality=90)
+    drafted: list[tuple[int, int]] = []
+    draft = JpegImageFile.draft
+
+    def remembered(self: JpegImageFile, mode: str | None, size: tuple[int, int] | None) -> object:
+        found = draft(self, mode, size)
+        drafted.append(self.size)
+        return found
+
+    monkeypatch.setattr(JpegImageFile, "draft", remembered)
+    small = to_pixels(content, size=64, channels=3, fit="crop").astype(int)
+    monkeypatch.setattr(images, "SPARE", 100)
+    exact = to_pixels(content, size=64, channels=3, fit="crop").astype(int)
+    assert drafted == [(200, 150), (1600, 1200)]
+    assert np.abs(small - exact).mean() < 0.5
+    assert np.abs(small - exact).max() <= 4
 
 
 def test_same_size_arrays_are_untouched() -> None:

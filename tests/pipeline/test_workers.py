@@ -1,0 +1,154 @@
+"""One training on several devices or workers ends with the weights of one worker's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from classifier.saving import load_model
+from conftest import command, free_port, stage, write_project
+
+# Without batch normalization and dropout, of which each replica sees its own share.
+ALIKE = ["pipeline=tiny", "epochs=30", "model.normalization=layer", "model.dropout=0"]
+TWO = ["strategy=multi_worker"]
+MODEL = Path("models", "tiny", "model.keras")
+
+
+@pytest.fixture(scope="module")
+def augmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny project, ready to be trained."""
+    folder = write_project(tmp_path_factory.mktemp("workers") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("download", "split", "normalize", "augment"):
+            stage(name, "pipeline=tiny")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(augmented: Path) -> list[np.ndarray]:
+    """The weights that one worker ends with."""
+    train(augmented)
+    return weights(augmented)
+
+
+def train(folder: Path, *options: str) -> str:
+    words = [sys.executable, "-m", "stages.train", *ALIKE, *options]
+    return command(*words, cwd=folder).stdout
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    return list(load_model(folder / MODEL).get_weights())
+
+
+def tf_config(ports: list[int], index: int) -> dict[str, str]:
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    task = {"type": "worker", "index": index}
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+
+
+def slurm(index: int) -> dict[str, str]:
+    return {
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+        "SLURM_PROCID": str(index),
+    }
+
+
+def start(folder: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
+    inherited = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.train", *ALIKE, *TWO, *options],
+        cwd=folder,
+        env={**inherited, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_two(folder: Path) -> list[subprocess.Popen[str]]:
+    ports = [free_port(), free_port()]
+    return [start(folder, **tf_config(ports, index)) for index in (0, 1)]
+
+
+def finish(workers: list[subprocess.Popen[str]]) -> list[str]:
+    outputs = [worker.communicate(timeout=120)[0] for worker in workers]
+    for worker, output in zip(workers, outputs, strict=True):
+        assert worker.returncode == 0, output
+    return outputs
+
+
+def runs(folder: Path) -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    return client.search_runs([experiment.experiment_id])
+
+
+def test_two_replicas_of_one_process(augmented: Path, alone: list[np.ndarray]) -> None:
+    train(augmented, "strategy=mirrored", "strategy.replicas=2")
+    for found, expected in zip(weights(augmented), alone, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_two_workers_one_of_them_killed(augmented: Path, alone: list[np.ndarray]) -> None:
+    before = len(runs(augmented))
+    finish(start_two(augmented))
+    assert len(runs(augmented)) == before + 1
+    assert runs(augmented)[0].data.metrics["val_accuracy"] > 0
+    for found, expected in zip(weights(augmented), alone, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    unbroken = (augmented / MODEL).read_bytes()
+
+    (augmented / MODEL).unlink()
+    chief, other = start_two(augmented)
+    trainings = augmented / ".dvc" / "tmp" / "trainings"
+    deadline = time.monotonic() + 120
+    while not list(trainings.glob("*/phase1/state.json")):
+        assert chief.poll() is None and time.monotonic() < deadline, chief.communicate()[0]
+        time.sleep(0.05)
+    other.send_signal(signal.SIGKILL)
+    output = chief.communicate(timeout=120)[0]
+    assert chief.returncode == 1
+    assert "train: pipelines.tiny.train: a worker is gone: start all of them again" in output
+    assert not (augmented / MODEL).exists()
+
+    finish(start_two(augmented))
+    assert (augmented / MODEL).read_bytes() == unbroken
+    assert len(runs(augmented)) == before + 2
+    assert not list(trainings.iterdir())
+
+
+def test_slurm_says_who_the_workers_are(augmented: Path) -> None:
+    options = ["epochs=1", "strategy.cluster=slurm"]
+    outputs = finish([start(augmented, *options, **slurm(index)) for index in (0, 1)])
+    assert all("1 epochs in" in output for output in outputs)
+
+
+def test_each_workers_batch_can_be_its_own(augmented: Path) -> None:
+    train(augmented, "strategy=mirrored", "strategy.replicas=2", "strategy.scaling=linear")
+    assert runs(augmented)[0].data.metrics["learning_rate"] == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["strategy=multi_worker"], "the environment names no workers"),
+        (["strategy=multi_worker", "strategy.cluster=slurm"], "strategy: cluster is slurm: "),
+        (["strategy=mirrored", "strategy.replicas=0"], "strategy.replicas is 0: must be"),
+        (["strategy=mirrored", "strategy.replicas=3"], "batch_size is 8: 3 replicas"),
+    ],
+)
+def test_bad_input(augmented: Path, options: list[str], expected: str) -> None:
+    words = [sys.executable, "-m", "stages.train", *ALIKE, *options]
+    result = command(*words, cwd=augmented, check=False)
+    assert result.returncode == 1
+    assert expected in result.stdout.splitlines()[-1]
