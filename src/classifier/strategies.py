@@ -107,10 +107,13 @@ def multi_worker(*, cluster: str, scaling: str) -> Workers:
         ValueError: the environment does not say who the workers are.
     """
     resolvers = tf.distribute.cluster_resolver
-    gpus = None if shutil.which("nvidia-smi") else 0  # which Slurm's asks for their number
+    # Slurm's counts a node's tasks by its GPUs: where there are none, by some that are never set.
+    gpus = {"gpus_per_node": 1024, "gpus_per_task": 1, "auto_set_gpu": False}
     kinds: dict[str, Callable[[], Any]] = {
         "tf_config": resolvers.TFConfigClusterResolver,
-        "slurm": partial(resolvers.SlurmClusterResolver, gpus_per_node=gpus),
+        "slurm": partial(
+            resolvers.SlurmClusterResolver, **({} if shutil.which("nvidia-smi") else gpus)
+        ),
     }
     try:
         resolver = kinds[cluster]()
