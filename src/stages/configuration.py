@@ -34,7 +34,7 @@ QUIET = {
     "+hydra.job_logging.loggers.tf2onnx.level": "WARNING",
     "hydra.output_subdir": "null",
     "hydra.run.dir": ".",
-    "hydra.sweep.dir": "'.dvc/tmp/multirun/${now:%Y-%m-%d %H:%M:%S}'",
+    "hydra.sweep.dir": "'${hydra.runtime.cwd}/.dvc/tmp/multirun/${now:%Y-%m-%d %H:%M:%S}'",
     "hydra.sweep.subdir": "'${hydra.job.num}'",
     "hydra.job.chdir": "false",
 }
@@ -44,6 +44,8 @@ OPTUNA = {
     "hydra.sweeper.n_jobs": "1",
     "hydra.sweeper.sampler.seed": "7",
 }
+# A cluster that runs refuses the launcher's own value.
+RAY = {"+hydra.launcher.ray.init.object_store_memory": "null"}
 SWEEPS = {"--multirun", "-m"}
 QUESTIONS = {"--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
 
@@ -68,6 +70,7 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
     failures: list[InputError] = []
 
     def run(config: DictConfig) -> float | None:
+        os.chdir(HydraConfig.get().runtime.cwd)  # a worker of Ray starts where its node did
         try:
             check_groups(config, HydraConfig.get().runtime.choices)
             check_limits(config)
@@ -178,10 +181,10 @@ def pipeline_section(pipeline: str | None, stage: str) -> dict[str, Any]:
 def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> list[str]:
     """The command line's arguments for Hydra.
 
-    QUIET, OPTUNA's where that is the sweeper, and each of the section's ``groups`` as
-    ``group=choice``, come in front, unless the command line itself chooses. Keys may be written as
-    in params.yaml: the stage's own name (``train.epochs=1``) and ``groups``
-    (``train.groups.model=residual``) are taken off.
+    QUIET, OPTUNA's where that is the sweeper, RAY's and MLflow's variables where that is the
+    launcher, and each of the section's ``groups`` as ``group=choice``, come in front, unless the
+    command line itself chooses. Keys may be written as in params.yaml: the stage's own name
+    (``train.epochs=1``) and ``groups`` (``train.groups.model=residual``) are taken off.
     """
     arguments = [
         argument.removeprefix(f"{stage}.").removeprefix("groups.") for argument in arguments
@@ -190,7 +193,14 @@ def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> lis
     options = [argument for argument in arguments if argument in SWEEPS]
     overrides = [argument for argument in arguments if argument not in SWEEPS]
     named = {argument.partition("=")[0] for argument in overrides}
-    defaults = QUIET | (OPTUNA if "hydra/sweeper=optuna" in overrides else {}) | groups
+    defaults = dict(QUIET)
+    if "hydra/sweeper=optuna" in overrides:
+        defaults |= OPTUNA
+    if "hydra/launcher=ray" in overrides:
+        # A trial logs to the user's store, not to that of whoever started the node.
+        store = sorted(variable for variable in os.environ if variable.startswith("MLFLOW_"))
+        defaults |= RAY | {"hydra.job.env_copy": f"[{','.join(store)}]"}
+    defaults |= groups
     first = [f"{key}={value}" for key, value in defaults.items() if key not in named]
     return [*options, *first, *overrides]
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
@@ -46,8 +47,10 @@ def report_sweep(pipeline: str, metric: str) -> None:
     from classifier.charts import draw_sweep
 
     try:
-        table = tracking.sweep_table(main_checkout(), pipeline, name, metric)
-        with TemporaryDirectory() as folder:
+        # Of two trials that end at once, the later one's table has both.
+        lock = FileLock(main_checkout() / ".dvc" / "tmp" / "sweep.lock")
+        with lock, TemporaryDirectory() as folder:
+            table = tracking.sweep_table(main_checkout(), pipeline, name, metric)
             chart, sheet = Path(folder, "sweep.png"), Path(folder, "sweep.csv")
             draw_sweep(table, chart, metric=metric, title=f"{pipeline}: {name}")
             table.to_csv(sheet, index=False, lineterminator="\n")

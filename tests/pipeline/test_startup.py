@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW = ["tensorflow", "keras", "mlflow", "matplotlib", "sklearn"]
+SLOW = ["tensorflow", "keras", "mlflow", "matplotlib", "sklearn", "ray"]
 LOADED = """
 import json, sys
 from conftest import stage
