@@ -52,7 +52,7 @@ def training_batches(
     count = len(images)
     batch_size = min(batch_size, count)
     source = _Streamed(images, workers) if isinstance(images, ShardedImages) else _Held(images)
-    numbers = tf.constant(labels)
+    numbers = tf.constant(np.asarray(labels, np.int64))
 
     def epoch_of_parts(epoch: tf.Tensor) -> tf.data.Dataset:
         parts = source.shuffled(_seed(seed, epoch)).batch(batch_size, drop_remainder=True)
@@ -114,16 +114,14 @@ def evaluation_batches(
     Every image comes once; the last batch may be shorter.
     """
     if isinstance(images, ShardedImages):
-        numbers = tf.constant(labels)
-        read = streaming.in_order(images, workers=1).batch(batch_size)
-        dataset = read.map(
-            lambda pixels, row: (pixels, tf.one_hot(tf.gather(numbers, row), classes))
+        numbers = tf.constant(np.asarray(labels, np.int64))
+        pairs = streaming.in_order(images, workers=1).map(
+            lambda pixels, row: (pixels, tf.one_hot(numbers[row], classes))
         )
     else:
         targets = tf.one_hot(labels, classes)
-        dataset = tf.data.Dataset.from_tensor_slices((np.asarray(images), targets))
-        dataset = dataset.batch(batch_size)
-    return dataset.prefetch(2).with_options(_options(1))
+        pairs = tf.data.Dataset.from_tensor_slices((np.asarray(images), targets))
+    return pairs.batch(batch_size).prefetch(2).with_options(_options(1))
 
 
 def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:

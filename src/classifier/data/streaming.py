@@ -54,6 +54,7 @@ def _read(images: ShardedImages, runs: Runs, workers: int) -> tf.data.Dataset:
         tf.data.Dataset.from_tensor_slices(runs)
         .interleave(block, cycle_length=workers, num_parallel_calls=workers, deterministic=True)
         .unbatch()
+        .apply(tf.data.experimental.assert_cardinality(len(images)))
     )
 
 
