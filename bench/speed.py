@@ -15,7 +15,14 @@ from importlib import import_module
 from checkout import ROOT
 from contest import HEADER, hold
 
-CONTESTS = ("starting", "decoding", "feeding", "training", "answering")  # files of bench/contests
+CONTESTS = (
+    "starting",
+    "decoding",
+    "storing",
+    "feeding",
+    "training",
+    "answering",
+)  # files of bench/contests
 
 
 def main() -> None:

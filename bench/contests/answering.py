@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from checkout import ROOT
-from classifier.data.arrays import read_split
+from classifier.data.splits import read_split
 from classifier.runtimes import RUNTIMES
 from classifier.saving import load_model
 from classifier.serving import load_saved_model

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from checkout import ROOT
-from classifier.data.arrays import read_split
+from classifier.data.splits import read_split
 from contest import Contest, at_least
 from contests.trained import trained
 

@@ -21,7 +21,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 
 
 def refused_by_the_machine(error: BaseException) -> str | None:
-    """One line for a disk, a folder or a memory that would not do; None for any other error.
+    """One line for a disk, a folder or a memory that would not do, or a file that was damaged;
+    None for any other error.
 
     Libraries wrap what the operating system says in errors of their own: TensorFlow and HDF5 say
     it in words alone.
@@ -39,6 +40,10 @@ def refused_by_the_machine(error: BaseException) -> str | None:
         number = int(said[1]) if said else None
     if number is None and "No space left on device" in str(error):
         number = errno.ENOSPC
+    if type(error).__name__ == "DataLossError":  # TensorFlow's, of a checksum
+        said = re.search(r"(corrupted|truncated) record at \d+", str(error))
+        detail = f" ({said[0]})" if said else ""
+        return f"a shard of the images is damaged{detail}: 'dvc repro' makes it again"
     place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
     if number in (errno.ENOSPC, errno.EDQUOT):
         return f"{place}the disk is full: make room and run it again"

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from classifier.data.splits import Images
+
 BACKGROUND = (255, 255, 255)
 INK = (40, 40, 40)
 
@@ -48,15 +50,15 @@ def _picture(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
 
 
-def write_class_grids(folder: Path, classes: Sequence[str], *, count: int = 32) -> None:
+def write_class_grids(
+    folder: Path, images: Images, labels: np.ndarray, classes: Sequence[str], *, count: int = 32
+) -> None:
     """Writes ``grids/<label>-<class>.png`` of the first training images of each class.
 
     Args:
-        folder: with train.npy and train_labels.npy.
+        images, labels: uint8 (N, H, W, 1 or 3) and integers (N,), the training split.
         classes: class names in the order of the labels.
     """
-    images = np.load(folder / "train.npy", mmap_mode="r")
-    labels = np.load(folder / "train_labels.npy")
     (folder / "grids").mkdir()
     for label, name in enumerate(classes):
         rows = np.flatnonzero(labels == label)[:count]

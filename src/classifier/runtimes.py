@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from classifier.data.arrays import batches
+from classifier.data.splits import Images, batches
 from classifier.errors import InputError
 from classifier.exporting import check_difference
 from classifier.litert import load_litert
@@ -31,7 +31,7 @@ class Runtime(NamedTuple):
     """One way to run a model without Keras."""
 
     file: str
-    write: Callable[[keras.Model, Path, np.ndarray], None]  # model, file, calibration images
+    write: Callable[[keras.Model, Path, Images], None]  # model, file, calibration images
     load: Callable[[Path], Predict]
     exact: bool  # whether it computes in float32, as Keras does
 
@@ -40,15 +40,15 @@ def _signature(model: keras.Model) -> list[keras.InputSpec]:
     return [keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="uint8", name="images")]
 
 
-def _write_onnx(model: keras.Model, file: Path, _: np.ndarray) -> None:
+def _write_onnx(model: keras.Model, file: Path, _: Images) -> None:
     model.export(str(file), format="onnx", input_signature=_signature(model), verbose=False)
 
 
-def _write_litert(model: keras.Model, file: Path, _: np.ndarray) -> None:
+def _write_litert(model: keras.Model, file: Path, _: Images) -> None:
     model.export(str(file), format="litert", input_signature=_signature(model), verbose=False)
 
 
-def _write_litert_int8(model: keras.Model, file: Path, calibration: np.ndarray) -> None:
+def _write_litert_int8(model: keras.Model, file: Path, calibration: Images) -> None:
     # Weights and activations as whole numbers
     # (https://ai.google.dev/edge/litert/models/post_training_quantization).
     import tensorflow as tf
@@ -85,9 +85,9 @@ def export_runtimes(
     model: keras.Model,
     folder: Path,
     *,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
-    calibration: np.ndarray,
+    calibration: Images,
     tolerance: float,
     accuracy_loss: float,
 ) -> pd.DataFrame:
@@ -141,7 +141,7 @@ def _check_loss(name: str, lost: float, accuracy_loss: float) -> None:
 
 
 def measure(
-    predict: Predict, images: np.ndarray, labels: np.ndarray, expected: np.ndarray
+    predict: Predict, images: Images, labels: np.ndarray, expected: np.ndarray
 ) -> dict[str, float]:
     """How a runtime's answers differ from the Keras model's, and how long they take.
 
@@ -155,7 +155,7 @@ def measure(
     """
     found = _in_batches(predict, images)
     accuracy = float((found.argmax(axis=1) == labels).mean())
-    batch = np.resize(images, (BATCH, *images.shape[1:]))
+    batch = np.resize(images[:BATCH], (BATCH, *images.shape[1:]))
     return {
         "accuracy": accuracy,
         "accuracy_lost": float((expected.argmax(axis=1) == labels).mean()) - accuracy,
@@ -165,7 +165,7 @@ def measure(
     }
 
 
-def _in_batches(predict: Predict, images: np.ndarray) -> np.ndarray:
+def _in_batches(predict: Predict, images: Images) -> np.ndarray:
     return np.concatenate([predict(batch) for batch in batches(images, BATCH)])
 
 

@@ -5,7 +5,9 @@ import logging
 import numpy as np
 
 from classifier.atomic import atomic_folder, write_json
-from classifier.data.arrays import ArrayWriter, batches, read_split
+from classifier.data.arrays import ArrayWriter
+from classifier.data.splits import batches, read_split
+from classifier.errors import InputError
 from classifier.pictures import write_grid
 from stages.configuration import build, configured
 from stages.layout import needed, output
@@ -19,10 +21,15 @@ BATCH = 256
 
 
 def augment(config: Augment) -> None:
+    images, labels = read_split(needed("normalize", config.pipeline), "train")
+    if config.copies and not isinstance(images, np.ndarray):
+        raise InputError(
+            f"copies is {config.copies}: images in shards are augmented while training, copies are "
+            f"for arrays: set copies: 0, or pipelines.{config.pipeline}.normalize.storage: arrays"
+        )
     # Here, not above: a mistake in the configuration is found before these seconds are spent.
     from classifier.augmentation import augment_array, to_config
 
-    images, labels = read_split(needed("normalize", config.pipeline), "train")
     layers = [
         build(f"policy.{name}", layer, name=name)
         for name, layer in config.policy.items()

@@ -6,8 +6,8 @@ import logging
 import numpy as np
 
 from classifier.atomic import atomic_folder
-from classifier.data.arrays import read_split
 from classifier.data.manifest import read_manifest, split_digest
+from classifier.data.splits import read_split
 from classifier.promotion import Score, check_thresholds, refusal
 from stages import provenance
 from stages.configuration import configured

@@ -1,17 +1,17 @@
-"""normalize: uint8 arrays of one size, and the statistics of the training split."""
+"""normalize: uint8 images of one size, and the statistics of the training split."""
 
 import json
 import logging
 from contextlib import ExitStack
-
-import numpy as np
+from functools import partial
 
 from classifier.atomic import atomic_folder, write_json
-from classifier.data.arrays import ArrayWriter, ChannelStatistics
+from classifier.data.arrays import ChannelStatistics
 from classifier.data.decoding import decode_all
 from classifier.data.images import ImageError
 from classifier.data.manifest import SPLITS, class_names, read_manifest, write_manifest
 from classifier.data.raw import read_raw
+from classifier.data.splits import read_split, write_split
 from classifier.errors import InputError
 from classifier.pictures import write_class_grids
 from stages.configuration import configured
@@ -26,6 +26,7 @@ def normalize(config: Normalize) -> None:
     table = read_manifest(needed("split", config.pipeline))
     classes = class_names(table)
     split_of = dict(zip(table["id"], table["split"], strict=True))
+    label_of = dict(zip(table["id"], table["label"], strict=True))
     file = needed("download", config.pipeline, source["file"])
     wanted = (
         image
@@ -37,10 +38,8 @@ def normalize(config: Normalize) -> None:
     kept: list[str] = []
     with atomic_folder(output("normalize", config.pipeline)) as folder:
         with ExitStack() as stack:
-            writers = {
-                name: stack.enter_context(ArrayWriter(folder / f"{name}.npy", shape))
-                for name in SPLITS
-            }
+            write = partial(write_split, storage=config.storage, shard_bytes=config.shard_bytes)
+            append = {name: stack.enter_context(write(folder, name, shape)) for name in SPLITS}
             for image, pixels in decode_all(
                 wanted,
                 size=config.image_size,
@@ -57,14 +56,11 @@ def normalize(config: Normalize) -> None:
                     log.warning("dropped %s: it cannot be decoded: %s", image.id, pixels)
                     continue
                 kept.append(image.id)
-                writers[split_of[image.id]].append(pixels)
+                append[split_of[image.id]](pixels, label_of[image.id])
                 if split_of[image.id] == "train":
                     statistics.add(pixels)
         index = table.set_index("id").loc[kept].reset_index()
         write_manifest(folder / "index.csv", index)
-        for name in SPLITS:
-            labels = index["label"][index["split"] == name].to_numpy(np.uint16)
-            np.save(folder / f"{name}_labels.npy", labels)
         (folder / "classes.txt").write_text("\n".join(classes) + "\n", "utf-8")
         write_json(
             folder / "statistics.json",
@@ -75,7 +71,7 @@ def normalize(config: Normalize) -> None:
                 "window": config.window,
             },
         )
-        write_class_grids(folder, classes)
+        write_class_grids(folder, *read_split(folder, "train"), classes)
     log.info("%s images of %s", f"{len(kept):,}", shape)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from omegaconf import MISSING
 
 from classifier.data.sources import KINDS, Dataset
+from classifier.data.splits import STORAGES
 from classifier.fit_options import FitOptions
 from classifier.session_options import SessionOptions
 
@@ -42,6 +43,8 @@ class Normalize:
     method: str = "standardize"
     window: int = 7  # pixels, for local_contrast
     workers: int = 2  # threads that decode
+    storage: str = "arrays"  # or tfrecord: shards, for more images than fit into memory
+    shard_bytes: int = 100_000_000  # of pixels in a shard, at most
 
 
 @dataclass
@@ -197,11 +200,13 @@ LIMITS: dict[str, Limit] = {
     "runtimes": one_of("onnx", "litert", "litert_int8"),
     "scaling": one_of("none", "linear"),
     "seed": between(0, 2**31 - 1),
+    "shard_bytes": at_least(1),
     "shift": at_least(0),
     "source": one_of("auto", *KINDS),
     "steps_per_execution": at_least(1),
     "stem_kernel_size": at_least(1),
     "stem_strides": at_least(1),
+    "storage": one_of(*STORAGES),
     "test": at_least(0),
     "threads": at_least(0),
     "timeout": above(0),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classifier.data.arrays import read_split
+from classifier.data.splits import read_split
 from classifier.saving import load_model
 from conftest import ROOT, stage
 from stages.recipe import apply_recipe

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.data.arrays import read_split
 from classifier.data.manifest import read_manifest
+from classifier.data.splits import read_split
 from conftest import stage
 
 Run = Callable[..., tuple[int, str, str]]

@@ -1,7 +1,6 @@
-"""Image arrays on disk: written a row at a time, read by memory-mapping."""
+"""Image arrays on disk, written a row at a time, and the statistics of their pixels."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -80,15 +79,3 @@ class ChannelStatistics:
             (square / self.pixels - mean**2) ** 0.5 if square else 0.0
             for square, mean in zip(self._squares, self.mean, strict=True)
         ]
-
-
-def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """A split's images, uint8 (N, H, W, C), memory-mapped, and labels, uint8 or uint16 (N,)."""
-    images = np.load(folder / f"{split}.npy", mmap_mode="r")
-    return images, np.load(folder / f"{split}_labels.npy")
-
-
-def batches(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """The images in runs of ``size``; the last run may be shorter."""
-    for start in range(0, len(images), size):
-        yield np.asarray(images[start : start + size])

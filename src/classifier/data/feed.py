@@ -6,17 +6,21 @@ process and on any number of threads.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from classifier.augmentation import augment
+from classifier.data import streaming
+from classifier.data.sharded_images import ShardedImages
+from classifier.data.splits import Images
 from classifier.mixing import mix
 
 
 def training_batches(
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     *,
     classes: int,
@@ -31,7 +35,8 @@ def training_batches(
     """Shuffled, augmented batches of all epochs, one epoch after the other.
 
     Args:
-        images: uint8 (N, H, W, C), held in memory.
+        images: uint8 (N, H, W, C); an array is held in memory, shards are streamed, and shuffled
+            as :mod:`classifier.data.streaming` says.
         labels: integers (N,).
         epochs, first_epoch: the batches of first_epoch..epochs - 1 come, each epoch's the same as
             when an earlier one was first.
@@ -46,17 +51,18 @@ def training_batches(
     """
     count = len(images)
     batch_size = min(batch_size, count)
-    pixels = tf.constant(np.asarray(images))
-    targets = tf.one_hot(labels, classes)
+    source = _Streamed(images, workers) if isinstance(images, ShardedImages) else _Held(images)
+    numbers = tf.constant(np.asarray(labels, np.int64))
 
-    def epoch_of_indices(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=_seed(seed, epoch))
-        rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
-        return rows.enumerate().map(lambda step, row: (epoch, step, row))
+    def epoch_of_parts(epoch: tf.Tensor) -> tf.data.Dataset:
+        parts = source.shuffled(_seed(seed, epoch)).batch(batch_size, drop_remainder=True)
+        return parts.enumerate().map(lambda step, part: (epoch, step, part))
 
-    def batch(epoch: tf.Tensor, step: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(epoch: tf.Tensor, step: tf.Tensor, part: Any) -> tuple[tf.Tensor, tf.Tensor]:
         step_seed = tf.random.experimental.stateless_fold_in(_seed(seed, epoch), step)
-        chosen, wanted = augment(tf.gather(pixels, row), layers, step_seed), tf.gather(targets, row)
+        pixels, row = source.pixels_and_rows(part)
+        chosen = augment(pixels, layers, step_seed)
+        wanted = tf.one_hot(tf.gather(numbers, row), classes)
         if mixing is None:
             return chosen, wanted
         # The same seed again would let mixing draw what the first layer drew.
@@ -64,11 +70,35 @@ def training_batches(
 
     dataset = (
         tf.data.Dataset.range(first_epoch, epochs)
-        .flat_map(epoch_of_indices)
+        .flat_map(epoch_of_parts)
         .map(batch, num_parallel_calls=workers, deterministic=True)
         .prefetch(2 * workers)
     )
     return dataset.with_options(_options(workers))
+
+
+class _Held:
+    def __init__(self, images: np.ndarray):
+        self._pixels = tf.constant(np.asarray(images))
+
+    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.range(len(self._pixels))
+        order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    def pixels_and_rows(self, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(self._pixels, row), row
+
+
+class _Streamed:
+    def __init__(self, images: ShardedImages, workers: int):
+        self._images, self._workers = images, workers
+
+    def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
+        return streaming.shuffled(self._images, seed, workers=self._workers)
+
+    def pixels_and_rows(self, part: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        return part
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
@@ -77,14 +107,21 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def evaluation_batches(
-    images: np.ndarray, labels: np.ndarray, *, classes: int, batch_size: int = 256
+    images: Images, labels: np.ndarray, *, classes: int, batch_size: int = 256
 ) -> tf.data.Dataset:
     """The images in order, as (uint8 (B, H, W, C), float32 one-hot (B, classes)).
 
     Every image comes once; the last batch may be shorter.
     """
-    dataset = tf.data.Dataset.from_tensor_slices((np.asarray(images), tf.one_hot(labels, classes)))
-    return dataset.batch(batch_size).prefetch(2).with_options(_options(1))
+    if isinstance(images, ShardedImages):
+        numbers = tf.constant(np.asarray(labels, np.int64))
+        pairs = streaming.in_order(images, workers=1).map(
+            lambda pixels, row: (pixels, tf.one_hot(numbers[row], classes))
+        )
+    else:
+        targets = tf.one_hot(labels, classes)
+        pairs = tf.data.Dataset.from_tensor_slices((np.asarray(images), targets))
+    return pairs.batch(batch_size).prefetch(2).with_options(_options(1))
 
 
 def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:

@@ -12,16 +12,16 @@ import tensorflow as tf
 
 from classifier import augmentation
 from classifier.data import feed
-from classifier.data.arrays import read_split
+from classifier.data.splits import Images, read_split
 from classifier.normalization import normalization_layer
 
 
 class TrainingSet(NamedTuple):
-    """Images are uint8 (N, H, W, C), labels integers (N,)."""
+    """Images are uint8 (N, H, W, C), an array or in shards; labels integers (N,)."""
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
-    validation: tuple[np.ndarray, np.ndarray]  # images and labels
+    validation: tuple[Images, np.ndarray]  # images and labels
     classes: int
     layers: Sequence[keras.layers.Layer]  # of the augmentation policy, to apply while training
     preprocessing: keras.layers.Layer  # from uint8 pixels to a model's numbers

@@ -18,6 +18,7 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from classifier.data.splits import Images
 from classifier.errors import InputError
 from classifier.tracking.outage import (
     STORE_ERRORS,
@@ -35,6 +36,7 @@ from classifier.tracking.store import FINGERPRINT, open_store, store_name
 from classifier.tracking.sweeps import sweep_run
 
 CHANGES = 3  # that a run's name says
+DIGESTED = 256  # images
 
 log = logging.getLogger(__name__)
 
@@ -230,15 +232,24 @@ def log_metrics(metrics: Mapping[str, Any]) -> None:
 
 
 @or_keep
-def log_data(images: np.ndarray, labels: np.ndarray, name: str, *, source: str) -> None:
-    """Logs what is trained on, with its digest.
+def log_data(images: Images, labels: np.ndarray, name: str, *, source: str) -> None:
+    """Logs what is trained on, with a digest of its first images and of all labels.
 
     Args:
         images, labels: uint8 (N, H, W, C) and integers (N,).
         name, source: the data's name and where it came from.
     """
     origin = CodeDatasetSource(tags={"location": source})
-    data = mlflow.data.from_numpy(np.asarray(images), source=origin, targets=labels, name=name)
+    # MLflow copies the images that it digests, and of the others wants to know the shape alone.
+    first = np.asarray(images[:DIGESTED])
+    digest = mlflow.data.from_numpy(first, source=origin, targets=labels).digest
+    data = mlflow.data.from_numpy(
+        np.broadcast_to(first[:1], images.shape),
+        source=origin,
+        targets=labels,
+        name=name,
+        digest=digest,
+    )
     mlflow.log_input(data, context="training")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier.data.arrays import ArrayWriter, ChannelStatistics, batches
+from classifier.data.arrays import ArrayWriter, ChannelStatistics
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7, 1234])
@@ -37,7 +37,3 @@ def test_statistics_are_numpy_s_and_do_not_depend_on_the_order() -> None:
     assert forwards.standard_deviation == pytest.approx(images.std(axis=(0, 1, 2)))
     assert forwards.mean == backwards.mean
     assert forwards.standard_deviation == backwards.standard_deviation
-
-
-def test_batches_cover_every_row() -> None:
-    assert [len(batch) for batch in batches(np.zeros((10, 1)), 4)] == [4, 4, 2]

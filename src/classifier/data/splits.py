@@ -1,0 +1,74 @@
+"""A split's images and labels on disk, as arrays or as shards: one way to write, one to read."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+
+from classifier.data.arrays import ArrayWriter
+
+if TYPE_CHECKING:
+    from classifier.data.sharded_images import ShardedImages
+
+Images = Union[np.ndarray, "ShardedImages"]  # uint8 (N, H, W, C)
+STORAGES = ("arrays", "tfrecord")
+
+
+@contextmanager
+def write_split(
+    folder: Path, split: str, shape: tuple[int, ...], *, storage: str, shard_bytes: int
+) -> Iterator[Callable[[np.ndarray, int], None]]:
+    """Yields a function that appends one image, uint8 of ``shape``, and its label.
+
+    The images are written as they come, the labels when the block ends.
+
+    Args:
+        storage: of STORAGES; ``arrays`` writes ``<split>.npy``, ``tfrecord`` the shards of
+            :mod:`classifier.data.shards`, and loads TensorFlow.
+        shard_bytes: of pixels in a shard, at most.
+    """
+    labels = array("H")
+    if storage == "tfrecord":
+        from classifier.data.shards import ShardWriter
+
+        with ShardWriter(folder, split, shape, shard_bytes=shard_bytes) as shards:
+
+            def append(pixels: np.ndarray, label: int) -> None:
+                shards.append(pixels, label)
+                labels.append(label)
+
+            yield append
+    else:
+        with ArrayWriter(folder / f"{split}.npy", shape) as rows:
+
+            def append(pixels: np.ndarray, label: int) -> None:
+                rows.append(pixels)
+                labels.append(label)
+
+            yield append
+    np.save(folder / f"{split}_labels.npy", np.array(labels, np.uint16))
+
+
+def read_split(folder: Path, split: str) -> tuple[Images, np.ndarray]:
+    """A split's images, uint8 (N, H, W, C), and labels, uint8 or uint16 (N,).
+
+    The images are a memory-mapped array, or read from shards by row.
+
+    Raises:
+        InputError: see :class:`classifier.data.sharded_images.ShardedImages`.
+    """
+    labels = np.load(folder / f"{split}_labels.npy")
+    if (folder / f"{split}.npy").exists():
+        return np.load(folder / f"{split}.npy", mmap_mode="r"), labels
+    from classifier.data.sharded_images import ShardedImages
+
+    return ShardedImages(folder, split), labels
+
+
+def batches(images: Images, size: int) -> Iterator[np.ndarray]:
+    """The images in runs of ``size``, each in memory; the last run may be shorter."""
+    for start in range(0, len(images), size):
+        yield np.asarray(images[start : start + size])
