@@ -152,6 +152,23 @@ def distribute(model: keras.Model, images: Any, targets: Any) -> None:
     model.test_function = _on_each_replica(model.test_step, jit_compile=model.jit_compile)
 
 
+def check_agreement(first_epoch: int) -> None:
+    """Checks that all workers begin with the same epoch; nothing for one process.
+
+    Raises:
+        InputError: they do not, as each has checkpoints of its own.
+    """
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    first = tf.constant(first_epoch)
+    total = strategy.reduce("SUM", strategy.run(lambda: first), axis=None)
+    if total != first_epoch * strategy.num_replicas_in_sync:
+        raise InputError(
+            "the workers would go on after different epochs: they must share the checkout's disk"
+        )
+
+
 @contextmanager
 def no_worker_lost() -> Iterator[None]:
     """A block that the workers compute together.

@@ -14,7 +14,7 @@ from classifier.fit_options import FitOptions
 from classifier.freezing import unfreeze
 from classifier.memory import check_memory
 from classifier.phases import Phase
-from classifier.strategies import distribute, no_worker_lost
+from classifier.strategies import check_agreement, distribute, no_worker_lost
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -66,8 +66,8 @@ def fit(
         1 for the epoch with the best monitored value (the first of equal ones), 0 for others.
 
     Raises:
-        InputError: the batch is too large for the memory; a worker is gone; or the loss became
-            NaN or infinite, which names the step.
+        InputError: the batch is too large for the memory; a worker is gone, or has other
+            checkpoints; or the loss became NaN or infinite, which names the step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     discard_damaged(folder)
@@ -87,6 +87,7 @@ def fit(
         callbacks = [stop_on_nan, *_callbacks(phase, options, rows, folder, on_epoch)]
         checkpoint = Checkpoint(folder / f"phase{number}", callbacks[:], rows)
         first = checkpoint.finished_epochs() or begin
+        check_agreement(first)
         images = batches(first_epoch=first, epochs=begin + phase.epochs)
         distribute(model, *images.element_spec)
         if not options.jit_compile:  # XLA does not keep every layer's output

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,6 +126,30 @@ def test_two_workers_one_of_them_killed(augmented: Path, alone: list[np.ndarray]
     assert (augmented / MODEL).read_bytes() == unbroken
     assert len(runs(augmented)) == before + 2
     assert not list(trainings.iterdir())
+
+
+def test_workers_without_a_common_disk_are_refused(augmented: Path, tmp_path: Path) -> None:
+    first, second = start_two(augmented)
+    trainings = augmented / ".dvc" / "tmp" / "trainings"
+    deadline = time.monotonic() + 120
+    while not list(trainings.glob("*/phase1/state.json")):
+        assert first.poll() is None and time.monotonic() < deadline, first.communicate()[0]
+        time.sleep(0.05)
+    for worker in (first, second):
+        worker.kill()
+        worker.wait()
+    elsewhere = shutil.copytree(
+        augmented, tmp_path / "other", ignore=shutil.ignore_patterns("trainings")
+    )
+    ports = [free_port(), free_port()]
+    workers = [
+        start(folder, **tf_config(ports, n)) for n, folder in enumerate([augmented, elsewhere])
+    ]
+    for worker in workers:
+        output = worker.communicate(timeout=120)[0]
+        assert "the workers would go on after different epochs" in output
+        assert worker.returncode == 1
+    shutil.rmtree(trainings)
 
 
 def test_slurm_says_who_the_workers_are(augmented: Path) -> None:
