@@ -130,6 +130,14 @@ def stage(name: str, *overrides: str) -> None:
         sys.argv = arguments
 
 
+def run_stages(folder: Path, *names: str) -> None:
+    """Runs stages of the tiny pipeline in ``folder``, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in names:
+            stage(name, "pipeline=tiny")
+
+
 @pytest.fixture
 def run_stage(
     project: Path, capsys: pytest.CaptureFixture[str]
@@ -150,17 +158,11 @@ def run_stage(
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny project whose seven stages have run; tests only read it."""
     folder = write_project(tmp_path_factory.mktemp("finished") / "project")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        for name in ("download", "split", "normalize", "augment", "train", "evaluate", "export"):
-            stage(name, "pipeline=tiny")
-    finally:
-        os.chdir(before)
-    yield folder
+    run_stages(folder, "download", "split", "normalize", "augment", "train", "evaluate", "export")
+    return folder
 
 
 def build_model(family: str, size: int = 28, **options: Any) -> Any:
@@ -173,6 +175,11 @@ def build_model(family: str, size: int = 28, **options: Any) -> Any:
     return getattr(import_module(module), function)(
         (size, size, 3), 5, normalization_layer(statistics), **config | options
     )
+
+
+def without_store() -> dict[str, str]:
+    """The environment, but for the store that MLflow wrote there for an earlier test."""
+    return {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
 
 
 def free_port() -> int:
@@ -189,8 +196,7 @@ def served(folder: Path, *words: str, **environment: str) -> Iterator[str]:
     """
     port = free_port()
     command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
-    inherited = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    variables = inherited | {key: text.format(port=port) for key, text in environment.items()}
+    variables = without_store() | {key: text.format(port=port) for key, text in environment.items()}
     address, log = f"http://127.0.0.1:{port}", folder / f"{words[0]}.log"
     with log.open("w") as output:
         server = subprocess.Popen(
@@ -211,16 +217,24 @@ def served(folder: Path, *words: str, **environment: str) -> Iterator[str]:
         server.wait(30)
 
 
+@contextmanager
+def served_mlflow(folder: Path) -> Iterator[str]:
+    """A real MLflow server, its runs and artifacts in ``folder``; see :func:`served`."""
+    words = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    words += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
+    with served(folder, *words, "--host", "127.0.0.1", "--port", "{port}") as address:
+        yield address
+
+
 def command(
     *words: str, cwd: Path, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program of this virtual environment; its output, both streams in ``stdout``."""
-    inherited = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
         words,
         cwd=cwd,
-        env={**inherited, "PATH": path, **environment},
+        env={**without_store(), "PATH": path, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

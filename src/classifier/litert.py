@@ -1,27 +1,36 @@
 """A LiteRT model that answers, without TensorFlow: it starts at once and waits for nothing."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 
-def load_litert(file: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of uint8 (N, H, W, C) that gives float32 (N, classes)."""
-    from ai_edge_litert.interpreter import Interpreter
+class LiteRTModel:
+    """Called with uint8 (N, H, W, C), gives float32 (N, classes).
 
-    interpreter = Interpreter(str(file), num_threads=os.cpu_count())
-    interpreter.allocate_tensors()
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    Attributes:
+        shape: height, width and channels of its images.
+    """
 
-    def predict(images: np.ndarray) -> np.ndarray:
-        if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
-            interpreter.resize_tensor_input(taken["index"], images.shape)
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(taken["index"], images)
-        interpreter.invoke()
-        found: np.ndarray = interpreter.get_tensor(given["index"])
+    def __init__(self, file: Path):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter = Interpreter(str(file), num_threads=os.cpu_count())
+        self._interpreter.allocate_tensors()
+        (taken,), (given,) = (
+            self._interpreter.get_input_details(),
+            self._interpreter.get_output_details(),
+        )
+        self._taken, self._given = taken["index"], given["index"]
+        _, height, width, channels = map(int, taken["shape"])
+        self.shape = height, width, channels
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        if tuple(self._interpreter.get_input_details()[0]["shape"]) != images.shape:
+            self._interpreter.resize_tensor_input(self._taken, images.shape)
+            self._interpreter.allocate_tensors()
+        self._interpreter.set_tensor(self._taken, images)
+        self._interpreter.invoke()
+        found: np.ndarray = self._interpreter.get_tensor(self._given)
         return found
-
-    return predict

@@ -18,7 +18,7 @@ import pandas as pd
 from classifier.data.splits import Images, batches
 from classifier.errors import InputError
 from classifier.exporting import check_difference
-from classifier.litert import load_litert
+from classifier.litert import LiteRTModel
 from classifier.serving import LITERT, load_saved_model
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 (N, H, W, C) to float32 (N, classes)
@@ -75,8 +75,8 @@ def _load_onnx(file: Path) -> Predict:
 
 RUNTIMES = {
     "onnx": Runtime("model.onnx", _write_onnx, _load_onnx, exact=True),
-    "litert": Runtime(LITERT, _write_litert, load_litert, exact=True),
-    "litert_int8": Runtime("model_int8.tflite", _write_litert_int8, load_litert, exact=False),
+    "litert": Runtime(LITERT, _write_litert, LiteRTModel, exact=True),
+    "litert_int8": Runtime("model_int8.tflite", _write_litert_int8, LiteRTModel, exact=False),
 }
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from classifier.errors import InputError
-from classifier.litert import load_litert
+from classifier.litert import LiteRTModel
 
 LITERT = "model.tflite"
 
@@ -39,16 +39,8 @@ def load_classifier(folder: Path) -> SavedClassifier:
     names = next(folder.rglob("classes.txt"), None)
     if names is None:
         raise InputError(f"{folder} was not exported by this project: it lacks classes.txt")
-    height, width, channels = _image_shape(found)
-    classes = names.read_text("utf-8").splitlines()
-    return SavedClassifier((height, width, channels), classes, load_litert(found))
-
-
-def _image_shape(file: Path) -> tuple[int, int, int]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    _, height, width, channels = Interpreter(str(file)).get_input_details()[0]["shape"]
-    return int(height), int(width), int(channels)
+    model = LiteRTModel(found)
+    return SavedClassifier(model.shape, names.read_text("utf-8").splitlines(), model)
 
 
 def load_saved_model(folder: Path) -> SavedClassifier:

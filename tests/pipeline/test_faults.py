@@ -1,6 +1,5 @@
 """Faults while a stage runs: one line, nothing half-written, and the same bytes in the end."""
 
-import os
 import resource
 import shutil
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from conftest import command, commit_all, write_project
+from conftest import command, commit_all, without_store, write_project
 
 Run = Callable[..., tuple[int, str, str]]
 STAGES = {
@@ -188,12 +187,11 @@ def test_two_first_uses_of_the_store_at_once(tmp_path: Path, finished: Path) -> 
             target.parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (finished / output).is_dir() else shutil.copy
             copy(finished / output, target)
-    environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "stages.train", f"pipeline={pipeline}"],
             cwd=folder,
-            env=environment,
+            env=without_store(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )

@@ -14,7 +14,7 @@ import requests
 from mlflow.entities import Run as MlflowRun
 from mlflow.tracking import MlflowClient
 
-from conftest import command, served
+from conftest import command, served_mlflow
 
 Run = Callable[..., tuple[int, str, str]]
 NOWHERE = "http://127.0.0.1:9"
@@ -23,10 +23,7 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture(scope="module")
 def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MLflow server."""
-    folder = tmp_path_factory.mktemp("server")
-    words = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    words += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
-    with served(folder, *words, "--host", "127.0.0.1", "--port", "{port}") as address:
+    with served_mlflow(tmp_path_factory.mktemp("server")) as address:
         yield address
 
 

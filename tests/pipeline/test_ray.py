@@ -14,7 +14,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from conftest import command, served, stage
+from conftest import command, served_mlflow, stage
 
 pytestmark = pytest.mark.skipif(
     find_spec("ray") is None, reason="ray is missing: pip install -e '.[ray]'"
@@ -69,10 +69,7 @@ def cluster(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    words = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    words += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
-    with served(folder, *words, "--host", "127.0.0.1", "--port", "{port}") as address:
+    with served_mlflow(tmp_path_factory.mktemp("server")) as address:
         yield address
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from classifier.data.manifest import SPLITS
 from classifier.data.splits import read_split
-from conftest import command, stage, write_project
+from conftest import command, run_stages, stage, write_project
 
 Run = Callable[..., tuple[int, str, str]]
 NORMALIZED = Path("data/normalized/tiny")
@@ -27,10 +27,9 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A tiny project whose images are in shards, and whose seven stages have run."""
     folder = write_project(tmp_path_factory.mktemp("sharded") / "project")
     choose_shards(folder)
+    run_stages(folder, "download", "split", "normalize", "augment", "train", "evaluate")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name in ("download", "split", "normalize", "augment", "train", "evaluate"):
-            stage(name, "pipeline=tiny")
         stage("export", "pipeline=tiny", "runtimes=[litert_int8]", "accuracy_loss=1")
     return folder
 

@@ -1,7 +1,6 @@
 """One training on several devices or workers ends with the weights of one worker's."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from classifier.saving import load_model
-from conftest import command, free_port, stage, write_project
+from conftest import command, free_port, run_stages, without_store, write_project
 
 # Without batch normalization and dropout, of which each replica sees its own share.
 ALIKE = ["pipeline=tiny", "epochs=30", "model.normalization=layer", "model.dropout=0"]
@@ -26,10 +25,7 @@ MODEL = Path("models", "tiny", "model.keras")
 def augmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny project, ready to be trained."""
     folder = write_project(tmp_path_factory.mktemp("workers") / "project")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name in ("download", "split", "normalize", "augment"):
-            stage(name, "pipeline=tiny")
+    run_stages(folder, "download", "split", "normalize", "augment")
     return folder
 
 
@@ -65,11 +61,10 @@ def slurm(index: int) -> dict[str, str]:
 
 
 def start(folder: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
-    inherited = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     return subprocess.Popen(
         [sys.executable, "-m", "stages.train", *ALIKE, *TWO, *options],
         cwd=folder,
-        env={**inherited, **environment},
+        env={**without_store(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -79,6 +74,20 @@ def start(folder: Path, *options: str, **environment: str) -> subprocess.Popen[s
 def start_two(folder: Path) -> list[subprocess.Popen[str]]:
     ports = [free_port(), free_port()]
     return [start(folder, **tf_config(ports, index)) for index in (0, 1)]
+
+
+def trainings(folder: Path) -> Path:
+    return folder / ".dvc" / "tmp" / "trainings"
+
+
+def start_until_a_checkpoint(folder: Path) -> list[subprocess.Popen[str]]:
+    """Two workers at work, of whose training there is a checkpoint."""
+    chief, other = start_two(folder)
+    deadline = time.monotonic() + 120
+    while not list(trainings(folder).glob("*/phase1/state.json")):
+        assert chief.poll() is None and time.monotonic() < deadline, chief.communicate()[0]
+        time.sleep(0.05)
+    return [chief, other]
 
 
 def finish(workers: list[subprocess.Popen[str]]) -> list[str]:
@@ -110,12 +119,7 @@ def test_two_workers_one_of_them_killed(augmented: Path, alone: list[np.ndarray]
     unbroken = (augmented / MODEL).read_bytes()
 
     (augmented / MODEL).unlink()
-    chief, other = start_two(augmented)
-    trainings = augmented / ".dvc" / "tmp" / "trainings"
-    deadline = time.monotonic() + 120
-    while not list(trainings.glob("*/phase1/state.json")):
-        assert chief.poll() is None and time.monotonic() < deadline, chief.communicate()[0]
-        time.sleep(0.05)
+    chief, other = start_until_a_checkpoint(augmented)
     other.send_signal(signal.SIGKILL)
     output = chief.communicate(timeout=120)[0]
     assert chief.returncode == 1
@@ -125,17 +129,11 @@ def test_two_workers_one_of_them_killed(augmented: Path, alone: list[np.ndarray]
     finish(start_two(augmented))
     assert (augmented / MODEL).read_bytes() == unbroken
     assert len(runs(augmented)) == before + 2
-    assert not list(trainings.iterdir())
+    assert not list(trainings(augmented).iterdir())
 
 
 def test_workers_without_a_common_disk_are_refused(augmented: Path, tmp_path: Path) -> None:
-    first, second = start_two(augmented)
-    trainings = augmented / ".dvc" / "tmp" / "trainings"
-    deadline = time.monotonic() + 120
-    while not list(trainings.glob("*/phase1/state.json")):
-        assert first.poll() is None and time.monotonic() < deadline, first.communicate()[0]
-        time.sleep(0.05)
-    for worker in (first, second):
+    for worker in start_until_a_checkpoint(augmented):
         worker.kill()
         worker.wait()
     elsewhere = shutil.copytree(
@@ -149,7 +147,7 @@ def test_workers_without_a_common_disk_are_refused(augmented: Path, tmp_path: Pa
         output = worker.communicate(timeout=120)[0]
         assert "the workers would go on after different epochs" in output
         assert worker.returncode == 1
-    shutil.rmtree(trainings)
+    shutil.rmtree(trainings(augmented))
 
 
 def test_slurm_says_who_the_workers_are(augmented: Path) -> None:

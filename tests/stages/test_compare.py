@@ -6,20 +6,17 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from conftest import stage
+from conftest import run_stages, stage, write_project
 from stages import compare
 
 
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny pipeline's run, and one that was trained for longer."""
-    from conftest import write_project
-
     folder = write_project(tmp_path_factory.mktemp("compare") / "project")
+    run_stages(folder, "download", "split", "normalize", "augment")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name in ("download", "split", "normalize", "augment"):
-            stage(name, "pipeline=tiny")
         for epochs in (1, 30):
             stage("train", "pipeline=tiny", f"epochs={epochs}")
             stage("evaluate", "pipeline=tiny")
