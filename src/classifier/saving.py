@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from classifier.atomic import atomic_path
 from classifier.errors import InputError
 from classifier.views import Views, averaged
 
@@ -16,7 +17,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can say
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Saves architecture, weights and optimizer state as a ``.keras`` archive.
+    """Saves architecture, weights and optimizer state as a ``.keras`` archive, atomically.
 
     Keras writes the date, zip times and memory addresses into it; they are made constant.
 
@@ -51,14 +52,15 @@ def save_forms(
 
 
 def canonicalize(source: Path, destination: Path) -> None:
-    """Rewrites a ``.keras`` archive without what differs between two equal models.
+    """Rewrites a ``.keras`` archive, atomically, without what differs between two equal models.
 
     That is ``date_saved`` in its metadata, the zip members' times, and the ``shared_object_id``
     of its configuration, which are memory addresses.
     """
     with (
         zipfile.ZipFile(source) as old,
-        zipfile.ZipFile(destination, "w", zipfile.ZIP_STORED) as new,
+        atomic_path(destination) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as new,
     ):
         for name in sorted(old.namelist()):
             content = old.read(name)

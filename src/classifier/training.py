@@ -1,5 +1,6 @@
 """Training: compile, fit, keep the best epoch and the last; go on where a killed one ended."""
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from classifier.fit_options import FitOptions
 from classifier.freezing import unfreeze
 from classifier.memory import check_memory
 from classifier.phases import Phase
+from classifier.saving import save_model
 from classifier.strategies import check_agreement, distribute, no_worker_lost
 
 
@@ -31,6 +33,26 @@ class StopOnNaN(keras.callbacks.Callback):
         if self.step is None and logs and not np.isfinite(logs["loss"]):
             self.step = int(self.model.optimizer.iterations.numpy())
             self.model.stop_training = True
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Saves the model, atomically, after each epoch whose monitored value is the best so far.
+
+    Args:
+        rows: the history, a row an epoch, before this one.
+    """
+
+    def __init__(self, file: Path, monitor: str, rows: Sequence[Mapping[str, float]]):
+        super().__init__()
+        self.file = file
+        self.monitor = monitor
+        self.rows = rows
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        as_good = operator.ge if _is_accuracy(self.monitor) else operator.le
+        value = logs[self.monitor]
+        if np.isfinite(value) and not any(as_good(row[self.monitor], value) for row in self.rows):
+            save_model(self.model, self.file)
 
 
 def fit(
@@ -145,14 +167,7 @@ def _callbacks(
     folder: Path,
     on_epoch: Callable[[int, Mapping[str, float]], None],
 ) -> list[keras.callbacks.Callback]:
-    monitor = options.monitor
-    better = max if _is_accuracy(monitor) else min
-    found = keras.callbacks.ModelCheckpoint(
-        folder / "best.keras",
-        monitor=monitor,
-        save_best_only=True,
-        initial_value_threshold=better(row[monitor] for row in rows) if rows else None,
-    )
+    found = KeepBest(folder / "best.keras", options.monitor, rows)
 
     def record(epoch: int, logs: Mapping[str, float]) -> None:
         rate = float(keras.ops.convert_to_numpy(phase.optimizer.learning_rate))
@@ -165,7 +180,7 @@ def _callbacks(
     callbacks: list[keras.callbacks.Callback] = [averages] if phase.optimizer.use_ema else []
     callbacks += [found, keras.callbacks.LambdaCallback(on_epoch_end=record), *phase.callbacks]
     if options.patience is not None:
-        stopping = keras.callbacks.EarlyStopping(monitor=monitor, patience=options.patience)
+        stopping = keras.callbacks.EarlyStopping(monitor=options.monitor, patience=options.patience)
         callbacks.append(stopping)
     if phase.optimizer.use_ema:
         callbacks.append(KeepAverages(averages))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -89,8 +90,23 @@ def _enlarged(images: Any, share: float) -> Any:
     height, width = images.shape[1:3]
     top, left = (round(size * (1 - share) / 2) for size in (height, width))
     middle = ops.cast(images[:, top : height - top, left : width - left], "float32")
-    large = ops.image.resize(middle, (height, width), interpolation="bilinear")
-    return ops.cast(ops.round(large), images.dtype)
+    large = _stretched(_stretched(middle, 1, height), 2, width)
+    return ops.cast(ops.floor(large + 0.5), images.dtype)
+
+
+def _stretched(images: Any, axis: int, size: int) -> Any:
+    """The images with so many pixels along the axis, each between two of theirs.
+
+    The two shares are multiples of 1/128: what is computed of whole pixels is exact then, so that
+    every runtime rounds it alike.
+    """
+    last = images.shape[axis] - 1
+    place = np.clip((np.arange(size) + 0.5) * (last + 1) / size - 0.5, 0, last)
+    before = place.astype(int)
+    shape = [-1 if number == axis else 1 for number in range(4)]
+    share = (np.round(128 * (place - before)) / 128).astype("float32").reshape(shape)
+    after = np.minimum(before + 1, last)
+    return (1 - share) * ops.take(images, before, axis) + share * ops.take(images, after, axis)
 
 
 def views(image_shape: tuple[int, int, int], *, mirror: bool, shift: int, middle: float) -> Views:

@@ -129,12 +129,13 @@ def test_a_killed_training_ends_with_the_same_weights(
     # What a kill while a checkpoint was written leaves beside the whole one.
     (tmp_path / "broken" / ".phase1.partial").mkdir()
     (tmp_path / "broken" / ".phase1.partial" / "variables.npz").write_bytes(b"half")
+    (tmp_path / "broken").rename(tmp_path / "moved")
     optimizer, callbacks = recipe()
     resumed = network()
     again = fit(
         resumed,
         optimizer,
-        tmp_path / "broken",
+        tmp_path / "moved",
         epochs=6,
         callbacks=callbacks,
         on_epoch=lambda epoch, logs: epochs.append(epoch),
@@ -143,7 +144,7 @@ def test_a_killed_training_ends_with_the_same_weights(
     pd.testing.assert_frame_equal(again, history)
     for one, other in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    best = [keras.models.load_model(tmp_path / name / "best.keras") for name in ("whole", "broken")]
+    best = [keras.models.load_model(tmp_path / name / "best.keras") for name in ("whole", "moved")]
     for one, other in zip(*(model.get_weights() for model in best), strict=True):
         np.testing.assert_array_equal(one, other)
 

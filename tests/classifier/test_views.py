@@ -27,8 +27,16 @@ def by_hand(images: np.ndarray, mirror: bool, shift: int, middle: float) -> list
     if middle < 1:
         top = round(28 * (1 - middle) / 2)
         part = images[:, top : 28 - top, top : 28 - top]
-        found.append(np.round(tf.image.resize(part, (28, 28))).astype(np.uint8))
+        found.append(np.floor(between(between(part, 1), 2) + 0.5).astype(np.uint8))
+        assert np.abs(found[-1] - tf.image.resize(part, (28, 28))).max() <= 1.5
     return found + [view[:, :, ::-1] for view in found] if mirror else found
+
+
+def between(pixels: np.ndarray, axis: int) -> np.ndarray:
+    """Twenty-eight values, at the nearest 128th of a pixel."""
+    size = pixels.shape[axis]
+    places = np.round(128 * ((np.arange(28) + 0.5) * size / 28 - 0.5)) / 128
+    return np.apply_along_axis(lambda row: np.interp(places, range(size), row), axis, pixels)
 
 
 @pytest.mark.parametrize(
