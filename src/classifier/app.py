@@ -19,6 +19,7 @@ from classifier import tracking
 from classifier.data.handwriting import to_digit
 from classifier.data.images import ImageError, to_pixels
 from classifier.errors import InputError
+from classifier.serving import SavedClassifier, load_classifier
 
 # Nothing is reported to anyone unless the user asks for it.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -31,13 +32,12 @@ SHOWN, PAD = 336, 400  # pixels a side: of the map, and to draw on
 
 
 @lru_cache(maxsize=4)
-def load(root: Path, uri: str) -> tuple[Any, list[str]]:
-    """A registered Keras model and its class names."""
+def load(root: Path, uri: str) -> tuple[SavedClassifier, Any]:
+    """A registered model, to answer, and the Keras model that it was made of, to look into."""
     from classifier.saving import load_model
 
-    file = tracking.registered_keras_model(root, uri)
-    names = file.with_name("classes.txt").read_text("utf-8").splitlines()
-    return load_model(file), names
+    exported = load_classifier(tracking.registered_saved_model(root, uri))
+    return exported, load_model(tracking.registered_keras_model(root, uri))
 
 
 def answer(
@@ -58,19 +58,19 @@ def answer(
     """
     from classifier.explanation import grad_cam, overlay
 
-    model, names = load(root, uri)
-    _, size, _, channels = model.input_shape
+    exported, model = load(root, uri)
+    size, _, channels = exported.shape
     if isinstance(content, np.ndarray):
         content = to_digit(content)
         if not content.any():
             return None
     images = to_pixels(content, size=size, channels=channels, fit="crop")[np.newaxis]
-    probabilities = model.predict_on_batch(images)[0]
+    probabilities = exported.predict(images)[0]
     maps = grad_cam(model, images, probabilities.argmax(keepdims=True))
     seen = None
     if maps is not None:
         seen = to_pixels(overlay(images, maps)[0], size=SHOWN, channels=3, fit="crop")
-    return dict(zip(names, map(float, probabilities), strict=True)), seen
+    return dict(zip(exported.classes, map(float, probabilities), strict=True)), seen
 
 
 def build_page(root: Path) -> gr.Blocks:
