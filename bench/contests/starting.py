@@ -8,11 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from checkout import ROOT
+from checkout import ROOT, checkout, run
 from contest import Contest, at_most, at_most_more
 from stages.layout import FOLDERS
 
 LIBRARIES = "import hydra, numpy, omegaconf, pandas"
+# Ends the process where Keras is about to trace its first step.
+FIRST_STEP = """
+import os, runpy, sys
+import keras
+
+def fit_until_a_step(*arguments, callbacks, **options):
+    end = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: os._exit(0))
+    fit(*arguments, callbacks=[*callbacks, end], **options)
+
+fit, keras.Model.fit = keras.Model.fit, fit_until_a_step
+sys.argv = ["stages.train", "pipeline=flowers"]
+runpy.run_module("stages.train", run_name="__main__", alter_sys=True)
+sys.exit("no step was begun")
+"""
 
 
 def seconds(folder: Path, *words: str) -> float:
@@ -63,3 +77,13 @@ def contests() -> Iterator[Contest]:
         lambda: seconds(ROOT, sys.executable, "-c", LIBRARIES),
         at_most_more(0.5),
     )
+    with checkout() as folder:
+        run(folder, "dvc", "repro", "--quiet", "augment@flowers")
+        yield Contest(
+            "a training of the flowers begins its first step",
+            "`import tensorflow`",
+            "s",
+            lambda: seconds(folder, sys.executable, "-c", FIRST_STEP),
+            lambda: seconds(folder, sys.executable, "-c", "import tensorflow"),
+            at_most_more(3),
+        )
