@@ -15,9 +15,8 @@ print(json.dumps([name for name in {slow} if name in sys.modules]), file=sys.std
 """
 
 
-def loaded_by(name: str, project: Path) -> str:
-    program = LOADED.format(name=name, slow=SLOW)
-    result = subprocess.run(
+def run_program(program: str, project: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-c", program],
         cwd=project,
         env={"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": ""},
@@ -25,7 +24,10 @@ def loaded_by(name: str, project: Path) -> str:
         text=True,
         check=True,
     )
-    return result.stderr.splitlines()[-1]
+
+
+def loaded_by(name: str, project: Path) -> str:
+    return run_program(LOADED.format(name=name, slow=SLOW), project).stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", ["download", "split", "normalize"])
@@ -43,13 +45,6 @@ def test_configuration_is_checked_before_tensorflow_loads(project: Path) -> None
         "try: stage('train', 'pipeline=tiny', 'epochs=0')\n"
         "except SystemExit: print('tensorflow' in sys.modules, 'mlflow' in sys.modules)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=project,
-        env={"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    result = run_program(program, project)
     assert result.stdout == "False False\n"
     assert "epochs is 0: must be at least 1" in result.stderr
