@@ -14,9 +14,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn")  # that shape the figures
 
 
+def packages() -> dict[str, str]:
+    """The versions of the packages that shape the figures, which requirements.txt has locked."""
+    return {name: version(name) for name in PACKAGES}
+
+
 def environment() -> dict[str, str]:
-    """The versions of Python and of the packages that shape the figures."""
-    return {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    """The versions of Python and of :func:`packages`."""
+    return {"Python": platform.python_version()} | packages()
 
 
 def render_report(

@@ -22,7 +22,7 @@ def evaluate(config: Evaluate) -> None:
     from classifier import evidence, tracking
     from classifier.model_size import model_size
     from classifier.predictions import predict_split
-    from classifier.report import environment, render_report
+    from classifier.report import environment, packages, render_report
     from classifier.saving import fingerprint, load_model
 
     name = config.pipeline
@@ -74,11 +74,11 @@ def evaluate(config: Evaluate) -> None:
         with tracking.run_of_model(main_checkout(), name, weights, run_name(model.name), tags):
             tracking.log_metrics({"test": metrics, "model": size})
             tracking.describe(evidence.describe(metrics, tables))
-            # The run's copy says which commit made it; DVC's is the same bytes from any.
+            # The run's copy says which commit and Python made it; DVC's is the same bytes from any.
             write_report(origin | tags | environment())
             for file in sorted(folder.iterdir()):
                 tracking.log_file(file, "evaluation")
-        write_report(origin | environment())
+        write_report(origin | packages())
     log.info(
         "%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(test.labels):,}"
     )

@@ -56,8 +56,9 @@ def test_only_the_runs_copy_of_the_report_says_what_changes_from_one_commit_to_t
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     logged = client.download_artifacts(run.info.run_id, "evaluation/report.html")
     report = (finished / "reports" / "tiny" / "report.html").read_text("utf-8")
-    assert "<dt>data.location</dt>" in Path(logged).read_text("utf-8")
-    assert "<dt>data.location</dt>" not in report
+    for name in ("data.location", "Python"):
+        assert f"<dt>{name}</dt>" in Path(logged).read_text("utf-8")
+        assert f"<dt>{name}</dt>" not in report
     for text in (Path(logged).read_text("utf-8"), report):
         assert "<dt>tensorflow</dt>" in text
 
