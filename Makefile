@@ -6,7 +6,7 @@ BIN := .venv/Scripts
 else
 BIN := .venv/bin
 endif
-INSTALLED := .venv/installed
+INSTALLED := .venv/$(basename $(notdir $(REQUIREMENTS))).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
 

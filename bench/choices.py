@@ -58,8 +58,8 @@ def measure(pipeline: str, key: str, value: Any) -> str:
     """Trains with that one value changed; a row of the table."""
     with checkout() as folder:
         changes = SMALL[pipeline] | {key: value}
-        if key == "train.groups.model":
-            changes["train.model"] = {}  # each family's own defaults
+        if key in ("train.groups.model", "train.groups.schedule"):
+            changes[key.replace(".groups", "")] = {}  # each one's own defaults
         set_params(folder, {f"{pipeline}.{name}": found for name, found in changes.items()})
         name = [pipeline, key.rpartition("groups.")[2].removeprefix("train."), str(value)]
         try:

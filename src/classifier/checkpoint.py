@@ -8,7 +8,6 @@ if there had been no break.
 import hashlib
 import json
 import logging
-import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,13 +15,14 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from classifier.atomic import atomic_folder
+from classifier.atomic import atomic_path
 from classifier.data.checksum import sha256_of
 from classifier.saving import fingerprint
 
 State = dict[str, Any]
-STATE_FILE, VARIABLES_FILE = "state.json", "variables.npz"
+STATE = "state"  # its name beside the variables' numbers
 log = logging.getLogger(__name__)
 
 
@@ -30,34 +30,37 @@ class Checkpoint(keras.callbacks.Callback):
     """Writes the whole state of a training after each epoch; the last among its callbacks.
 
     Args:
-        folder: replaced in one rename after each epoch; deleted by whoever no longer needs it.
+        file: an ``.npz``, replaced in one rename after each epoch; deleted by whoever no longer
+            needs it.
         others: the callbacks before this one.
         rows: the history, a row an epoch; grows while training.
     """
 
     def __init__(
         self,
-        folder: Path,
+        file: Path,
         others: list[keras.callbacks.Callback],
         rows: list[dict[str, float]],
     ):
         super().__init__()
-        self.folder = folder
+        self.file = file
         self.others = others
         self.rows = rows
 
     def finished_epochs(self) -> int:
         """Epochs that an earlier, broken-off training has finished; 0 for none."""
-        file = self.folder / STATE_FILE
-        return len(json.loads(file.read_text("utf-8"))["rows"]) if file.exists() else 0
+        if not self.file.exists():
+            return 0
+        with np.load(self.file) as values:
+            return len(_state(values)["rows"])
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         # Keras makes its slots in the first step otherwise, after they would be restored.
         self.model.optimizer.build(self.model.trainable_variables)
-        if not self.finished_epochs():
+        if not self.file.exists():
             return
-        state = json.loads((self.folder / STATE_FILE).read_text("utf-8"))
-        with np.load(self.folder / VARIABLES_FILE) as values:
+        with np.load(self.file) as values:
+            state = _state(values)
             for number, variable in enumerate(_variables(self.model)):
                 variable.assign(values[str(number)])
         self.rows[:] = state["rows"]
@@ -67,37 +70,33 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.model.stop_training:
             return  # so that the epoch is trained again, and stops again
-        with atomic_folder(self.folder) as folder:
-            values = {str(n): v.numpy() for n, v in enumerate(_variables(self.model))}
-            np.savez(folder / VARIABLES_FILE, **values)
-            state = {"rows": self.rows, "callbacks": [_plain(other) for other in self.others]}
-            (folder / STATE_FILE).write_text(json.dumps(state), "utf-8")
+        values = {str(n): v.numpy() for n, v in enumerate(_variables(self.model))}
+        state = {"rows": self.rows, "callbacks": [_plain(other) for other in self.others]}
+        content = np.frombuffer(json.dumps(state).encode(), np.uint8)
+        with atomic_path(self.file) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{STATE: content}, **values)
 
 
 def discard_damaged(folder: Path) -> None:
-    """Deletes a training's checkpoints if one of them is damaged, as a power failure leaves them.
+    """Deletes a training's checkpoints if one of them is damaged or missing, as a power failure
+    leaves them.
 
     Training then begins anew; it ends with the same weights, later.
 
     Args:
-        folder: a folder a phase, and ``best.keras``.
+        folder: a file a phase, and ``best.keras``.
     """
-    phases = list(folder.glob("phase*"))
-    files = [phase / name for phase in phases for name in (STATE_FILE, VARIABLES_FILE)]
-    files += folder.glob("best.keras")
+    best = folder / "best.keras"
+    files = [*sorted(folder.glob("phase*.npz")), best]
     damaged = [file for file in files if not _intact(file)]
-    if not damaged:
-        return
-    log.warning("%s is damaged: training begins anew", damaged[0])
-    for phase in phases:
-        shutil.rmtree(phase)
-    (folder / "best.keras").unlink(missing_ok=True)
+    if damaged and damaged != files:
+        log.warning("%s is damaged: training begins anew", damaged[0])
+    for file in files if damaged else []:
+        file.unlink(missing_ok=True)
 
 
 def _intact(file: Path) -> bool:
     try:
-        if file.suffix == ".json":
-            return bool(json.loads(file.read_text("utf-8")))
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None
     except Exception:  # zipfile raises what it stumbles on
@@ -107,15 +106,26 @@ def _intact(file: Path) -> bool:
 def training_key(configuration: State, folders: Iterable[Path], model: keras.Model) -> str:
     """A name for what a training is a function of; another key, another training.
 
+    This library's code, Keras's and TensorFlow's versions and the number of replicas are part
+    of it.
+
     Args:
         configuration: JSON-ready.
         folders: what it reads, the files in them.
-        model: before training; its first weights stand for the code that built it.
+        model: before training.
     """
     files = sorted(file for folder in folders for file in folder.iterdir() if file.is_file())
+    files += sorted(Path(__file__).parent.rglob("*.py"))
     contents = [sha256_of(file) for file in files]
-    parts = [json.dumps(configuration, sort_keys=True), *contents, fingerprint(model)]
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    context = [configuration, keras.__version__, tf.__version__, replicas]
+    parts = [json.dumps(context, sort_keys=True), *contents, fingerprint(model)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _state(values: Any) -> State:
+    state: State = json.loads(values[STATE].tobytes())
+    return state
 
 
 def _variables(model: keras.Model) -> list[Any]:

@@ -1,6 +1,7 @@
 """Whether a new model takes the champion's place."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from classifier.errors import InputError, nearest
@@ -37,6 +38,20 @@ def check_thresholds(metrics: Mapping[str, Any], thresholds: Mapping[str, float]
     for name in thresholds:
         if name not in numbers:
             raise InputError(f"thresholds: no metric '{name}': {nearest(name, numbers)}")
+
+
+def check_evaluated(file: Path, weights: str) -> None:
+    """Checks that the metrics are of this model.
+
+    Args:
+        file: with the evaluated model's fingerprint, beside the metrics.
+        weights: of :func:`classifier.saving.fingerprint`.
+
+    Raises:
+        InputError: they are of another one.
+    """
+    if file.read_text("utf-8").strip() != weights:
+        raise InputError(f"{file.parent} is of another model than the trained one: evaluate again")
 
 
 def refusal(

@@ -33,10 +33,10 @@ def load_classifier(folder: Path) -> SavedClassifier:
     Raises:
         InputError: there is none, or it is of another making.
     """
-    found = next(folder.rglob(LITERT), None)
+    found = _only(folder, LITERT)
     if found is None:
         return load_saved_model(folder)
-    names = next(folder.rglob("classes.txt"), None)
+    names = next(found.parent.rglob("classes.txt"), None)
     if names is None:
         raise InputError(f"{folder} was not exported by this project: it lacks classes.txt")
     model = LiteRTModel(found)
@@ -51,7 +51,7 @@ def load_saved_model(folder: Path) -> SavedClassifier:
     """
     import tensorflow as tf
 
-    found = next(folder.rglob("saved_model.pb"), None)
+    found = _only(folder, "saved_model.pb")
     if found is None:
         raise InputError(f"{folder} is no SavedModel: it has no saved_model.pb")
     loaded = tf.saved_model.load(found.parent)
@@ -68,3 +68,15 @@ def load_saved_model(folder: Path) -> SavedClassifier:
     height, width, channels = inputs["images"].shape[1:]
     classes = names.read_text("utf-8").splitlines()
     return SavedClassifier((height, width, channels), classes, predict)
+
+
+def _only(folder: Path, name: str) -> Path | None:
+    """The one file of that name in the folder or below it; None for none.
+
+    Raises:
+        InputError: there are several.
+    """
+    found = sorted(folder.rglob(name))
+    if len(found) > 1:
+        raise InputError(f"{folder} holds several models: say which, {found[0].parent} for one")
+    return found[0] if found else None

@@ -2,8 +2,8 @@
 
 Each replica computes the gradients of its share of a batch, and all apply their sum, so that the
 weights are those of one replica with the whole batch, but for the order of additions
-(https://www.tensorflow.org/guide/distributed_training). Only batch normalization differs: each
-replica normalises by its own share.
+(https://www.tensorflow.org/guide/distributed_training). Only batch normalization and dropout
+differ: each replica has its own share of them.
 """
 
 import shutil
@@ -117,14 +117,16 @@ def multi_worker(*, cluster: str, scaling: str) -> Workers:
     }
     try:
         resolver = kinds[cluster]()
-        count = len(resolver.cluster_spec().as_dict().get("worker", []))
+        cluster_spec = resolver.cluster_spec().as_dict()
+        chiefs, others = (len(cluster_spec.get(kind, [])) for kind in ("chief", "worker"))
     except (RuntimeError, ValueError, KeyError) as error:
         raise ValueError(f"cluster is {cluster}: {error}") from error
-    if not count:
+    if not chiefs + others:
         raise ValueError(f"cluster is {cluster}: the environment names no workers (TF_CONFIG)")
     strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     replicas = strategy.num_replicas_in_sync
-    return Workers(strategy, _factor(scaling, replicas), int(resolver.task_id))
+    number = int(resolver.task_id) + (0 if resolver.task_type == "chief" else chiefs)
+    return Workers(strategy, _factor(scaling, replicas), number)
 
 
 def _factor(scaling: str, replicas: int) -> int:
@@ -150,6 +152,14 @@ def distribute(model: keras.Model, images: Any, targets: Any) -> None:
     model.steps_per_execution = 1
     model.train_function = _on_each_replica(model.train_step, jit_compile=model.jit_compile)
     model.test_function = _on_each_replica(model.test_step, jit_compile=model.jit_compile)
+
+
+def share_of_a_batch(images: int) -> int:
+    """How many of a batch's images this process computes with: all, but for several workers."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return images
+    return images * len(strategy.extended.worker_devices) // strategy.num_replicas_in_sync
 
 
 def check_agreement(first_epoch: int) -> None:

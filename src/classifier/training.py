@@ -16,7 +16,12 @@ from classifier.freezing import unfreeze
 from classifier.memory import check_memory
 from classifier.phases import Phase
 from classifier.saving import save_model
-from classifier.strategies import check_agreement, distribute, no_worker_lost
+from classifier.strategies import (
+    check_agreement,
+    distribute,
+    no_worker_lost,
+    share_of_a_batch,
+)
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -89,7 +94,8 @@ def fit(
 
     Raises:
         InputError: the batch is too large for the memory; a worker is gone, or has other
-            checkpoints; or the loss became NaN or infinite, which names the step.
+            checkpoints; the loss became NaN or infinite, which names the step; or the monitored
+            value was never a number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     discard_damaged(folder)
@@ -107,13 +113,14 @@ def fit(
         )
         stop_on_nan = StopOnNaN()
         callbacks = [stop_on_nan, *_callbacks(phase, options, rows, folder, on_epoch)]
-        checkpoint = Checkpoint(folder / f"phase{number}", callbacks[:], rows)
+        checkpoint = Checkpoint(folder / f"phase{number}.npz", callbacks[:], rows)
         first = checkpoint.finished_epochs() or begin
-        check_agreement(first)
+        with no_worker_lost():
+            check_agreement(first)
         images = batches(first_epoch=first, epochs=begin + phase.epochs)
         distribute(model, *images.element_spec)
         if not options.jit_compile:  # XLA does not keep every layer's output
-            check_memory(model, images.element_spec[0].shape[0])
+            check_memory(model, share_of_a_batch(images.element_spec[0].shape[0]))
         with no_worker_lost():
             model.fit(
                 images,
@@ -130,6 +137,8 @@ def fit(
                 f"the loss became NaN or infinite at step {stop_on_nan.step}, in epoch "
                 f"{len(rows)}: try a smaller optimizer.learning_rate, or optimizer.clipnorm=1"
             )
+    if not (folder / "best.keras").exists():
+        raise InputError(f"{options.monitor} was a number in no epoch: choose another monitor")
     history = pd.DataFrame(rows)
     best = history[options.monitor] == best_value(history, options.monitor)
     return history.assign(kept=(best & (best.cumsum() == 1)).astype(int))

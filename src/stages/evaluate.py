@@ -35,8 +35,7 @@ def evaluate(config: Evaluate) -> None:
         predict_split(model, needed("normalize", name), split, batch_size=config.batch_size)
         for split in ("validation", "test")
     )
-    metrics = {"source": source["source"], "drawn": source["drawn"]}
-    metrics |= evidence.measure(test, validation)
+    metrics = {key: source[key] for key in ("source", "drawn")} | evidence.measure(test, validation)
     tables = evidence.tabulate(
         test,
         validation,
@@ -48,6 +47,7 @@ def evaluate(config: Evaluate) -> None:
     origin = {"command": f"dvc repro evaluate@{name}", "weights (SHA-256)": weights}
     with atomic_folder(output("evaluate", name)) as folder:
         write_json(folder / "metrics.json", metrics)
+        (folder / "weights.sha256").write_text(weights + "\n", "utf-8")
         for title, table in tables.items():
             table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n")
         evidence.draw(

@@ -8,7 +8,7 @@ import numpy as np
 from classifier.atomic import atomic_folder
 from classifier.data.manifest import read_manifest, split_digest
 from classifier.data.splits import read_split
-from classifier.promotion import Score, check_thresholds, refusal
+from classifier.promotion import Score, check_evaluated, check_thresholds, refusal
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
@@ -32,6 +32,8 @@ def export(config: Export) -> None:
     name = config.pipeline
     trained = needed("train", name, "model.keras")
     model = load_model(trained)
+    weights = fingerprint(model)
+    check_evaluated(needed("evaluate", name, "weights.sha256"), weights)
     normalized, classes = needed("normalize", name), needed("normalize", name, "classes.txt")
     test, labels = read_split(normalized, "test")
     images = np.asarray(test[: config.verify_images])
@@ -57,9 +59,7 @@ def export(config: Export) -> None:
             runtimes.drop(columns=[ONE, MANY]).to_csv(folder / "runtimes.csv", index=False)
             log.info("\n%s", runtimes.to_string(index=False, float_format="{:.5g}".format))
         tags = provenance.tags(name) | {"model": model.name}
-        weights = fingerprint(model)
         with tracking.run_of_model(main_checkout(), name, weights, run_name(model.name), tags):
-            present = tracking.version_tags(name, tracking.CHAMPION)
             version = tracking.register_saved_model(
                 classifier,
                 classifier.signatures,
@@ -72,6 +72,7 @@ def export(config: Export) -> None:
                 f"{metrics['images']:,} test images",
                 files=[classes, trained, *folder.glob(LITERT)],
             )
+            present = tracking.version_tags(name, tracking.CHAMPION)
             champion = None if present is None else Score.of_tags(present)
             reason = refusal(tested, champion, metrics, config.thresholds)
             if reason is None:
@@ -81,8 +82,7 @@ def export(config: Export) -> None:
                 tracking.log_metrics({"runtimes": runtimes.set_index("runtime").to_dict("index")})
                 if report := tracking.logged_text(REPORT):
                     tracking.log_text(add_to_report(report, runtimes), REPORT)
-    log.info("largest difference from the Keras model: %.2g", difference)
-    log.info("registered models:/%s@%s, version %d", name, tracking.CANDIDATE, version)
+    log.info("models:/%s/%d, at most %.2g from the Keras model", name, version, difference)
     log.info("it is the champion now" if reason is None else f"not the champion: {reason}")
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,9 +27,15 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def run(monkeypatch: pytest.MonkeyPatch, project: Path, *words: str, stdin: bytes = b"") -> int:
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    project: Path,
+    *words: str,
+    stdin: bytes = b"",
+    server: str = "",
+) -> int:
     monkeypatch.chdir(project)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     monkeypatch.setattr(sys, "argv", ["classifier.predict", *map(str, words)])
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
     with pytest.raises(SystemExit) as end:
@@ -148,3 +155,36 @@ def test_a_folder_that_is_no_model_of_this_project(tmp_path: Path) -> None:
     tf.saved_model.save(module, tmp_path / "other")
     with pytest.raises(InputError, match="was not exported by this project"):
         load_classifier(tmp_path / "other")
+
+
+def test_a_folder_of_several_models_is_refused(tmp_path: Path) -> None:
+    from classifier.serving import load_classifier
+
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.tflite").touch()
+    with pytest.raises(InputError, match=r"holds several models: say which, .*one for one"):
+        load_classifier(tmp_path)
+
+
+@pytest.mark.fault("MLflow server down for `classify`", "one line")
+def test_a_server_that_is_down_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.png").touch()
+    assert run(monkeypatch, tmp_path, "mnist", "x.png", server="http://127.0.0.1:9") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "predict: the MLflow server http://127.0.0.1:9 cannot be used (connection refused)"
+    )
+
+
+def test_a_checkout_that_was_moved_is_named(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from classifier.tracking.store import open_store
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(finished / "mlflow.db", tmp_path)
+    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"has its artifacts at .*: move the checkout back"):
+        open_store(tmp_path, "tiny")

@@ -1,9 +1,11 @@
 """The champion's place: thresholds first, then the champion on the same images."""
 
+from pathlib import Path
+
 import pytest
 
 from classifier.errors import InputError
-from classifier.promotion import Score, check_thresholds, refusal
+from classifier.promotion import Score, check_evaluated, check_thresholds, refusal
 
 METRICS = {"accuracy": 0.9, "log_loss": 0.3, "source": "mirror", "drawn": False}
 
@@ -42,3 +44,10 @@ def test_thresholds_are_of_numbers_that_there_are(name: str) -> None:
     check_thresholds(METRICS, {"accuracy": 0.5})
     with pytest.raises(InputError, match=f"no metric '{name}': "):
         check_thresholds(METRICS, {name: 0.5})
+
+
+def test_metrics_of_another_model_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.sha256").write_text("1\n")
+    check_evaluated(tmp_path / "weights.sha256", "1")
+    with pytest.raises(InputError, match="is of another model than the trained one"):
+        check_evaluated(tmp_path / "weights.sha256", "2")

@@ -127,8 +127,7 @@ def test_a_killed_training_ends_with_the_same_weights(
         )
     epochs: list[int] = []
     # What a kill while a checkpoint was written leaves beside the whole one.
-    (tmp_path / "broken" / ".phase1.partial").mkdir()
-    (tmp_path / "broken" / ".phase1.partial" / "variables.npz").write_bytes(b"half")
+    (tmp_path / "broken" / ".phase1.npz.partial").write_bytes(b"half")
     (tmp_path / "broken").rename(tmp_path / "moved")
     optimizer, callbacks = recipe()
     resumed = network()
@@ -152,7 +151,7 @@ def test_a_killed_training_ends_with_the_same_weights(
 @pytest.mark.fault(
     "a checkpoint cut off, as by a power failure", "begins anew, ends with the same weights"
 )
-@pytest.mark.parametrize("file", ["phase1/state.json", "phase1/variables.npz", "best.keras"])
+@pytest.mark.parametrize("file", ["phase1.npz", "best.keras"])
 def test_a_truncated_checkpoint_begins_anew_and_ends_with_the_same_weights(
     tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -176,6 +175,14 @@ def test_a_truncated_checkpoint_begins_anew_and_ends_with_the_same_weights(
     pd.testing.assert_frame_equal(again, history)
     for one, other in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_checkpoint_without_its_best_epoch_begins_anew(tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        fit(network(), cosine()[0], tmp_path, epochs=6, on_epoch=kill_after(4))
+    (tmp_path / "best.keras").unlink()
+    assert len(fit(network(), cosine()[0], tmp_path, epochs=6)) == 6
+    assert (tmp_path / "best.keras").exists()
 
 
 def test_steps_executed_together_stay_within_an_epoch(tmp_path: Path) -> None:
@@ -263,7 +270,7 @@ def test_a_loss_that_becomes_nan_names_the_step_and_keeps_the_checkpoint(tmp_pat
         )
 
     trained(epochs=2)
-    checkpoint = tmp_path / "good" / "phase1" / "variables.npz"
+    checkpoint = tmp_path / "good" / "phase1.npz"
     before = checkpoint.read_bytes()
     with pytest.raises(InputError, match="step 7, in epoch 3"):
         trained(epochs=4)

@@ -30,7 +30,7 @@ def training(*overrides: str) -> Iterator[subprocess.Popen[str]]:
     )
     deadline = time.monotonic() + 120
     try:
-        while not list(Path(".dvc/tmp/trainings").glob("*/phase1/state.json")):
+        while not list(Path(".dvc/tmp/trainings").glob("*/phase1.npz")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
         yield process

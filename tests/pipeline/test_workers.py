@@ -84,7 +84,7 @@ def start_until_a_checkpoint(folder: Path) -> list[subprocess.Popen[str]]:
     """Two workers at work, of whose training there is a checkpoint."""
     chief, other = start_two(folder)
     deadline = time.monotonic() + 120
-    while not list(trainings(folder).glob("*/phase1/state.json")):
+    while not list(trainings(folder).glob("*/phase1.npz")):
         assert chief.poll() is None and time.monotonic() < deadline, chief.communicate()[0]
         time.sleep(0.05)
     return [chief, other]
@@ -148,6 +148,18 @@ def test_workers_without_a_common_disk_are_refused(augmented: Path, tmp_path: Pa
         assert "the workers would go on after different epochs" in output
         assert worker.returncode == 1
     shutil.rmtree(trainings(augmented))
+
+
+def test_a_chief_may_be_named_apart_from_the_workers(augmented: Path) -> None:
+    """As Vertex AI and Kubeflow's TFJob do: both are the first of their kind."""
+    before = len(runs(augmented))
+    cluster = {kind: [f"127.0.0.1:{free_port()}"] for kind in ("chief", "worker")}
+    configurations = [
+        json.dumps({"cluster": cluster, "task": {"type": kind, "index": 0}}) for kind in cluster
+    ]
+    finish([start(augmented, "epochs=1", TF_CONFIG=text) for text in configurations])
+    assert len(runs(augmented)) == before + 1
+    assert not list(trainings(augmented).iterdir())
 
 
 def test_slurm_says_who_the_workers_are(augmented: Path) -> None:

@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from classifier.errors import InputError, nearest
+from classifier.tracking.outage import reaching_the_store
 from classifier.tracking.store import open_store
 
 
@@ -26,6 +27,7 @@ class EvaluatedRun(NamedTuple):
     predictions: pd.DataFrame
 
 
+@reaching_the_store()
 def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[EvaluatedRun]:
     """The runs called ``names``, the latest of each name; for no names, the two latest, the older
     one first.
@@ -35,7 +37,7 @@ def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[Ev
         names: run names, or run ids or their beginnings.
 
     Raises:
-        InputError: there is no such run, or it was not evaluated.
+        InputError: there is no such run, it was not evaluated, or the store cannot be reached.
     """
     experiment_id = open_store(root, experiment)
     runs = [

@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 
 from classifier.addresses import without_credentials
 from classifier.errors import InputError
-from classifier.tracking.store import FINGERPRINT, make_experiment, open_store
+from classifier.tracking.store import FINGERPRINT, make_experiment, open_store, store_name
 from classifier.tracking.sweeps import sweep_run
 
 STORE_ERRORS = (MlflowException, requests.RequestException, OSError)
@@ -52,6 +52,21 @@ class Recording(NamedTuple):
 _recording: Recording | None = None
 _lost = False
 _silent = False
+
+
+@contextmanager
+def reaching_the_store() -> Iterator[None]:
+    """A block that needs the store.
+
+    Raises:
+        InputError: it cannot be reached.
+    """
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        if not is_outage(error):
+            raise
+        raise InputError(f"{store_name()} cannot be used ({reason(error)})") from error
 
 
 @contextmanager

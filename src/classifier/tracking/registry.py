@@ -11,12 +11,13 @@ from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
 from classifier.errors import InputError
-from classifier.tracking.outage import reason
+from classifier.tracking.outage import reaching_the_store, reason
 from classifier.tracking.store import use_store
 
 CHAMPION, CANDIDATE = "champion", "candidate"  # aliases: the best version so far, the latest one
 
 
+@reaching_the_store()
 def registered_keras_model(root: Path, uri: str) -> Path:
     """A local copy of the ``model.keras`` that was registered with a SavedModel.
 
@@ -38,6 +39,7 @@ def registered_keras_model(root: Path, uri: str) -> Path:
     return found[0]
 
 
+@reaching_the_store()
 def registered_saved_model(root: Path, name: str) -> Path:
     """A local copy of a registered SavedModel, and of the files that were kept beside it.
 
@@ -48,7 +50,8 @@ def registered_saved_model(root: Path, name: str) -> Path:
             ``runs:/<run>/model``.
 
     Raises:
-        InputError: the store has no such model, or it is no SavedModel.
+        InputError: the store has no such model, it is no SavedModel, or the store cannot be
+            reached.
     """
     _check_store(root, f"no model '{name}'")
     uris = (
@@ -88,6 +91,7 @@ class RegisteredModel(NamedTuple):
     versions: list[Version]
 
 
+@reaching_the_store()
 def registered_models(root: Path) -> list[RegisteredModel]:
     """The registered models of images, by name.
 
@@ -95,7 +99,7 @@ def registered_models(root: Path) -> list[RegisteredModel]:
         root: the checkout, as for :func:`open_store`.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the store cannot be reached.
     """
     _check_store(root, "no model")
     client = MlflowClient()

@@ -13,9 +13,7 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import requests
 from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from classifier.data.splits import Images
@@ -24,9 +22,9 @@ from classifier.tracking.outage import (
     STORE_ERRORS,
     Recording,
     continue_in_store,
-    is_outage,
     keep,
     or_keep,
+    reaching_the_store,
     reason,
     recording,
     remember,
@@ -174,7 +172,7 @@ def run_of_model(
     Raises:
         InputError: the store fails, at the beginning or later.
     """
-    try:
+    with reaching_the_store():
         experiment_id = open_store(root, experiment)
         runs = MlflowClient().search_runs(
             [experiment_id],
@@ -189,10 +187,6 @@ def run_of_model(
             mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=found)
         with _ending():
             yield
-    except (MlflowException, requests.RequestException) as error:
-        if not is_outage(error):
-            raise
-        raise InputError(f"{store_name()} cannot be used ({reason(error)})") from error
 
 
 def log_epoch(epoch: int, logs: Mapping[str, float]) -> None:

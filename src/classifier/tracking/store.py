@@ -9,6 +9,7 @@ import mlflow
 from mlflow.tracking import MlflowClient
 
 from classifier.addresses import without_credentials
+from classifier.errors import InputError
 
 FINGERPRINT = "weights_sha256"  # the tag by which a model's run is found again
 
@@ -34,6 +35,9 @@ def make_experiment(locks: Path, experiment: str, location: Path | None) -> str:
     Args:
         locks: the folder of the lock: two processes that create an SQLite store would collide.
         location: of its artifacts; None leaves it to the store.
+
+    Raises:
+        InputError: its artifacts are elsewhere, as the checkout was moved.
     """
     with filelock.FileLock(locks / "mlflow.lock"):
         client = MlflowClient()
@@ -43,6 +47,12 @@ def make_experiment(locks: Path, experiment: str, location: Path | None) -> str:
             return client.create_experiment(experiment, artifact_location=where)
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
+        if location and found.artifact_location != location.as_uri():
+            raise InputError(
+                f"{store_name()} has its artifacts at {found.artifact_location}, not at "
+                f"{location.as_uri()}: move the checkout back, or move mlflow.db and mlartifacts/ "
+                "away to begin a new store"
+            )
         return found.experiment_id
 
 
