@@ -56,11 +56,7 @@ def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(reposit
     # The code of the commit that is queued runs, not the one that lies here when it runs.
     script = repository / "src" / "stages" / "evaluate.py"
     original = script.read_text()
-    script.write_text(
-        original.replace(
-            '{"source": source["source"],', '{"marked": 1, "source": source["source"],'
-        )
-    )
+    script.write_text(original.replace("evidence.measure(", '{"marked": 1} | evidence.measure('))
     assert script.read_text() != original
     sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01,0.001,0.0001"
     command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", "evaluate@tiny", cwd=repository)
