@@ -277,6 +277,20 @@ def test_a_loss_that_becomes_nan_names_the_step_and_keeps_the_checkpoint(tmp_pat
     assert checkpoint.read_bytes() == before
 
 
+def test_a_monitored_value_that_is_never_a_number_is_named(tmp_path: Path) -> None:
+    model, kept = network(), []
+
+    def poison(logs: Any = None) -> None:
+        kept[:] = model.get_weights()
+        model.set_weights([weights * np.nan for weights in kept])
+
+    callback = keras.callbacks.LambdaCallback(
+        on_test_begin=poison, on_test_end=lambda logs=None: model.set_weights(kept)
+    )
+    with pytest.raises(InputError, match="val_loss was a number in no epoch"):
+        fit(model, keras.optimizers.SGD(0.01), tmp_path, epochs=2, callbacks=[callback])
+
+
 def test_balanced_weights_let_each_class_count_as_much() -> None:
     labels = np.array([0, 0, 0, 1, 2, 2])
     weights = training.class_weights("balanced", labels, 3)
