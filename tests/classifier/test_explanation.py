@@ -8,7 +8,7 @@ from conftest import build_model
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 LABELS = np.array([0, 4, 2])
-WITH_MAPS = ["convnet", "residual", "separable", "inception"]
+WITH_MAPS = ["convnet", "lenet", "residual", "separable", "inception"]
 
 
 @pytest.mark.parametrize("family", [*WITH_MAPS, "dense", "siamese_features"])

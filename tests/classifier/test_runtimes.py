@@ -12,7 +12,7 @@ from classifier.exporting import Classifier, export_saved_model
 from classifier.runtimes import BATCH, RUNTIMES, export_runtimes, measure
 from conftest import build_model
 
-FAMILIES = ["convnet", "dense", "inception", "residual", "separable", "siamese_features"]
+FAMILIES = ["convnet", "dense", "inception", "lenet", "residual", "separable", "siamese_features"]
 
 
 def images(count: int) -> np.ndarray:

@@ -84,10 +84,20 @@ def test_each_form_of_saving_gives_the_same_outputs(family: str, tmp_path: Path)
         np.testing.assert_array_equal(other.predict(IMAGES, verbose=0), expected)
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "dense"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("dense", "lenet")])
 def test_an_image_too_small_is_refused(family: str) -> None:
     with pytest.raises(ValueError, match=r"3 pixels are too few for \d halvings \(filters\)"):
         build_model(family, size=3)
+
+
+def test_lenet_s_convolutions_trim_and_halve() -> None:
+    model = build_model("lenet", size=18, filters=[4, 8], kernel_size=[5, 3], strides=[2, 1])
+    assert model.get_layer("features").input.shape == (None, 5, 5, 8)  # 18, 14, 7, 5
+    with pytest.raises(ValueError, match=r"20 pixels are too few .* \[2, 1, 2, 1\]"):
+        build_model("lenet", size=20)
+    assert build_model("lenet", size=21).get_layer("features").input.shape == (None, 1, 1, 64)
+    with pytest.raises(ValueError, match="a value for each convolution, but have 2, 4 and 4"):
+        build_model("lenet", filters=[4, 8])
 
 
 def test_convolutions_need_fewer_parameters_than_dense_layers() -> None:
