@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from classifier.per_image import PerImageLayer, Rows
+
 Seed = Any  # int32 tensor (2,)
 
 
@@ -44,12 +46,16 @@ def from_config(config: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
     return [keras.layers.deserialize(layer) for layer in config]
 
 
-def augment(images: Any, layers: Sequence[keras.layers.Layer], seed: Seed) -> Any:
+def augment(
+    images: Any, layers: Sequence[keras.layers.Layer], seed: Seed, rows: Rows | None = None
+) -> Any:
     """Applies the layers to a batch of images, in order.
 
     Args:
         images: uint8 (N, H, W, C).
         seed: int32 (2,); the same seed gives the same images.
+        rows: which part of a batch the images are, to become what they would within it, where
+            :func:`divisible` says that the layers can do so; None for all of it.
 
     Returns:
         uint8 (N, H, W, C), rounded and clipped to 0..255.
@@ -57,11 +63,19 @@ def augment(images: Any, layers: Sequence[keras.layers.Layer], seed: Seed) -> An
     if not layers:
         return images
     seed_layers(layers, seed)
+    for layer in layers:
+        if isinstance(layer, PerImageLayer):
+            layer.rows = rows
     shape = images.shape
     images = tf.cast(images, tf.float32)
     for layer in layers:
         images = layer(images, training=True)
     return to_pixels(tf.ensure_shape(images, shape))
+
+
+def divisible(layers: Sequence[keras.layers.Layer]) -> bool:
+    """Whether each layer changes a part of a batch as it would within the whole batch."""
+    return all(isinstance(layer, PerImageLayer) for layer in layers)
 
 
 def seed_layers(layers: Sequence[keras.layers.Layer], seed: Seed) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from classifier.per_image import PerImageLayer
+
 LARGEST = 255.0  # of a pixel's values
 
 
 @keras.saving.register_keras_serializable(package="classifier")
-class ColorJitter(keras.layers.Layer):
+class ColorJitter(PerImageLayer):
     """Changes brightness, then contrast, then saturation, each picture by its own draw.
 
     Does what Keras's ``RandomBrightness``, ``RandomContrast`` and ``RandomSaturation`` do one after
@@ -28,35 +30,27 @@ class ColorJitter(keras.layers.Layer):
         saturation: smallest and largest factor; 1 leaves the picture as it is.
     """
 
+    numbers = 3
+
     def __init__(
         self,
         brightness: float = 0.0,
         contrast: tuple[float, float] = (1.0, 1.0),
         saturation: tuple[float, float] = (1.0, 1.0),
-        seed: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.brightness = brightness
         self.contrast = tuple(contrast)
         self.saturation = tuple(saturation)
-        self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
         if not 0 <= brightness <= 1:
             raise ValueError(f"brightness is {brightness}: must be a share, from 0 to 1")
         for name, factors in (("contrast", self.contrast), ("saturation", self.saturation)):
             if len(factors) != 2 or not 0 < factors[0] <= factors[1]:
                 raise ValueError(f"{name} is {list(factors)}: must be two factors, rising, above 0")
 
-    def _get_seed_generator(self, backend: Any = None) -> keras.random.SeedGenerator:
-        return self.generator
-
-    def call(self, images: Any, training: bool = True) -> Any:
-        if not training:
-            return images
-        chance = keras.random.uniform(
-            (tf.shape(images)[0], 3, 1, 1, 1), seed=self._get_seed_generator()
-        )
+    def change(self, images: Any, chance: Any) -> Any:
+        chance = chance[..., tf.newaxis, tf.newaxis, tf.newaxis]
         shift = LARGEST * self.brightness * (2 * chance[:, 0] - 1)
         contrast = self.contrast[0] + (self.contrast[1] - self.contrast[0]) * chance[:, 1]
         # Halving is as likely as doubling.
@@ -74,7 +68,6 @@ class ColorJitter(keras.layers.Layer):
             "brightness": self.brightness,
             "contrast": list(self.contrast),
             "saturation": list(self.saturation),
-            "seed": self.seed,
         }
 
 

@@ -6,9 +6,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from classifier.per_image import PerImageLayer
+
 
 @keras.saving.register_keras_serializable(package="classifier")
-class RandomAffine(keras.layers.Layer):
+class RandomAffine(PerImageLayer):
     """Moves each picture by an affine map of its own, about its centre; what comes in is black.
 
     Simard et al., Best practices for convolutional neural networks applied to visual document
@@ -25,13 +27,14 @@ class RandomAffine(keras.layers.Layer):
         shear: pixels sideways for each pixel of height.
     """
 
+    numbers = 5
+
     def __init__(
         self,
         translation: float = 0.0,
         rotation: float = 0.0,
         zoom: float = 0.0,
         shear: float = 0.0,
-        seed: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -39,22 +42,15 @@ class RandomAffine(keras.layers.Layer):
         self.rotation = rotation
         self.zoom = zoom
         self.shear = shear
-        self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
         for name in ("translation", "rotation", "zoom", "shear"):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}: must be at least 0 and below 1")
 
-    def _get_seed_generator(self, backend: Any = None) -> keras.random.SeedGenerator:
-        return self.generator
-
-    def call(self, images: Any, training: bool = True) -> Any:
-        if not training:
-            return images
-        count, size = tf.shape(images)[0], tf.shape(images)[1:3]
+    def change(self, images: Any, chance: Any) -> Any:
+        size = tf.shape(images)[1:3]
         height, width = tf.cast(size[0], tf.float32), tf.cast(size[1], tf.float32)
-        drawn = keras.random.uniform((count, 5), -1.0, 1.0, seed=self._get_seed_generator())
+        drawn = 2 * chance - 1
         down, right = (
             drawn[:, 0] * self.translation * height,
             drawn[:, 1] * self.translation * width,
@@ -86,5 +82,4 @@ class RandomAffine(keras.layers.Layer):
             "rotation": self.rotation,
             "zoom": self.zoom,
             "shear": self.shear,
-            "seed": self.seed,
         }

@@ -6,9 +6,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from classifier.per_image import PerImageLayer
+
 
 @keras.saving.register_keras_serializable(package="classifier")
-class RandomResizedCrop(keras.layers.Layer):
+class RandomResizedCrop(PerImageLayer):
     """Cuts out a part of chance area, aspect and place, flips every second one, and resizes it.
 
     Szegedy et al., Going deeper with convolutions, 2015. Crop, zoom and flip are one
@@ -22,20 +24,19 @@ class RandomResizedCrop(keras.layers.Layer):
         flip: whether every second picture, by chance, is mirrored left to right.
     """
 
+    numbers = 5
+
     def __init__(
         self,
         scale: tuple[float, float] = (0.5, 1.0),
         ratio: float = 4 / 3,
         flip: bool = True,
-        seed: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.scale = tuple(scale)
         self.ratio = ratio
         self.flip = flip
-        self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(
                 f"scale is {list(scale)}: must be two shares, rising, above 0, up to 1"
@@ -43,14 +44,8 @@ class RandomResizedCrop(keras.layers.Layer):
         if ratio < 1:
             raise ValueError(f"ratio is {ratio}: must be at least 1")
 
-    def _get_seed_generator(self, backend: Any = None) -> keras.random.SeedGenerator:
-        return self.generator
-
-    def call(self, images: Any, training: bool = True) -> Any:
-        if not training:
-            return images
+    def change(self, images: Any, chance: Any) -> Any:
         count, size = tf.shape(images)[0], tf.shape(images)[1:3]
-        chance = keras.random.uniform((count, 5), seed=self._get_seed_generator())
         area = self.scale[0] + (self.scale[1] - self.scale[0]) * chance[:, 0]
         aspect = tf.exp((2 * chance[:, 1] - 1) * math.log(self.ratio))
         height = tf.minimum(1.0, tf.sqrt(area / aspect))
@@ -68,5 +63,4 @@ class RandomResizedCrop(keras.layers.Layer):
             "scale": list(self.scale),
             "ratio": self.ratio,
             "flip": self.flip,
-            "seed": self.seed,
         }

@@ -135,7 +135,27 @@ def _factor(scaling: str, replicas: int) -> int:
     return replicas if scaling == "linear" else 1
 
 
-def distribute(model: keras.Model, images: Any, targets: Any) -> None:
+def shared(make: Callable[..., tf.data.Dataset]) -> tuple[Any, Any]:
+    """The batches of ``make``, and the specification of what a replica gets of one.
+
+    Under a strategy, ``make`` is called with ``context``, a ``tf.distribute.InputContext``, for
+    the batches' rows that this process computes with, a replica's at a time.
+    """
+    if not tf.distribute.has_strategy():
+        dataset = make()
+        return dataset, dataset.element_spec
+    specs: list[Any] = []
+
+    def own(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        dataset = make(context=context)
+        specs.append(dataset.element_spec)
+        return dataset
+
+    distributed = tf.distribute.get_strategy().distribute_datasets_from_function(own)
+    return distributed, specs[0]
+
+
+def distribute(model: keras.Model, spec: Any) -> None:
     """Lets the compiled model's ``fit`` run under the strategy whose scope this is called in.
 
     Keras builds a model of the mean of the replicas' batches, and takes the mean of their metrics:
@@ -143,23 +163,23 @@ def distribute(model: keras.Model, images: Any, targets: Any) -> None:
     metrics are the first replica's, as they are the same in each.
 
     Args:
-        images, targets: a batch, or specifications of one.
+        spec: of :func:`shared`.
     """
     if not tf.distribute.has_strategy():
         return
-    model._symbolic_build(data_batch=(images, targets))
+    model._symbolic_build(data_batch=spec)
     model._distribute_strategy = None  # Keras takes the scope's then, and builds nothing
     model.steps_per_execution = 1
     model.train_function = _on_each_replica(model.train_step, jit_compile=model.jit_compile)
     model.test_function = _on_each_replica(model.test_step, jit_compile=model.jit_compile)
 
 
-def share_of_a_batch(images: int) -> int:
-    """How many of a batch's images this process computes with: all, but for several workers."""
-    strategy = tf.distribute.get_strategy()
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return images
-    return images * len(strategy.extended.worker_devices) // strategy.num_replicas_in_sync
+def images_at_once(spec: Any) -> int:
+    """How many images this process computes with at a time, by :func:`shared`'s specification."""
+    replicas = 1
+    if tf.distribute.has_strategy():
+        replicas = len(tf.distribute.get_strategy().extended.worker_devices)
+    return int(spec[0].shape[0]) * replicas
 
 
 def check_agreement(first_epoch: int) -> None:

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ import pandas as pd
 import tensorflow as tf
 
 from classifier.checkpoint import Checkpoint, discard_damaged
+from classifier.data.feed import weighted
 from classifier.errors import InputError
 from classifier.fit_options import FitOptions
 from classifier.freezing import unfreeze
@@ -19,8 +21,9 @@ from classifier.saving import save_model
 from classifier.strategies import (
     check_agreement,
     distribute,
+    images_at_once,
     no_worker_lost,
-    share_of_a_batch,
+    shared,
 )
 
 
@@ -82,7 +85,8 @@ def fit(
     Args:
         phases: of :func:`classifier.phases.plan`.
         batches: called with ``first_epoch`` and ``epochs``, gives the training batches of the
-            epochs from the one up to the other; ``steps`` an epoch.
+            epochs from the one up to the other; ``steps`` an epoch. Under a strategy, with
+            ``context`` too: see :func:`classifier.strategies.shared`.
         class_weights: of :func:`class_weights`.
         folder: kept between calls: ``best.keras``, the epoch with the best monitored value, and
             the checkpoints to go on from.
@@ -117,18 +121,18 @@ def fit(
         first = checkpoint.finished_epochs() or begin
         with no_worker_lost():
             check_agreement(first)
-        images = batches(first_epoch=first, epochs=begin + phase.epochs)
-        distribute(model, *images.element_spec)
+        epochs = range(first, begin + phase.epochs)
+        images, spec = shared(partial(_batches_of, epochs, batches, class_weights))
+        distribute(model, spec)
         if not options.jit_compile:  # XLA does not keep every layer's output
-            check_memory(model, share_of_a_batch(images.element_spec[0].shape[0]))
+            check_memory(model, images_at_once(spec))
         with no_worker_lost():
             model.fit(
                 images,
-                initial_epoch=first,
-                epochs=begin + phase.epochs,
+                initial_epoch=epochs.start,
+                epochs=epochs.stop,
                 steps_per_epoch=steps,
                 validation_data=validation,
-                class_weight=class_weights,
                 callbacks=[*callbacks, checkpoint],
                 shuffle=False,
             )
@@ -142,6 +146,16 @@ def fit(
     history = pd.DataFrame(rows)
     best = history[options.monitor] == best_value(history, options.monitor)
     return history.assign(kept=(best & (best.cumsum() == 1)).astype(int))
+
+
+def _batches_of(
+    epochs: range,
+    batches: Callable[..., tf.data.Dataset],
+    class_weights: Mapping[int, float] | None,
+    **context: tf.distribute.InputContext,
+) -> tf.data.Dataset:
+    found = batches(first_epoch=epochs.start, epochs=epochs.stop, **context)
+    return weighted(found, class_weights)
 
 
 def _divisor(steps: int, largest: int) -> int:
@@ -206,7 +220,7 @@ def _is_accuracy(monitor: str) -> bool:
 
 
 def class_weights(kind: str | None, labels: np.ndarray, classes: int) -> dict[int, float] | None:
-    """Factors of the loss of each label's images, for ``fit``.
+    """Factors of the loss of each label's images.
 
     Args:
         kind: ``balanced`` lets every class count as much, N / (classes * images of the class);

@@ -5,18 +5,20 @@ ends. Parallelism is fixed instead. Random ops are stateless: they give the same
 process and on any number of threads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from classifier.augmentation import augment
+from classifier.augmentation import augment, divisible
 from classifier.data import streaming
 from classifier.data.sharded_images import ShardedImages
 from classifier.data.splits import Images
 from classifier.mixing import mix
+from classifier.per_image import Rows
 
 
 def training_batches(
@@ -31,6 +33,7 @@ def training_batches(
     layers: Sequence[keras.layers.Layer] = (),
     mixing: keras.layers.Layer | None = None,
     workers: int = 2,
+    context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of all epochs, one epoch after the other.
 
@@ -43,14 +46,25 @@ def training_batches(
         layers: augmentation layers, applied a batch at a time.
         mixing: ``MixUp`` or ``CutMix``, applied after them.
         workers: batches that are prepared in parallel.
+        context: which of several processes that share each batch this one is, and how many
+            replicas there are; None for one of each. A process makes its own rows alone, the same
+            as within the whole batch, unless mixing or a layer needs the others too.
 
     Returns:
         A dataset of (uint8 (B, H, W, C), float32 (B, classes), one-hot or mixed), as many an
-        epoch as :func:`steps_per_epoch` says. The last incomplete batch of an epoch is left out;
-        which images it would have held changes with the epoch.
+        epoch as :func:`steps_per_epoch` says; for R replicas, B / R of this process's rows at a
+        time. The last incomplete batch of an epoch is left out; which images it would have held
+        changes with the epoch.
     """
+    context = context or tf.distribute.InputContext()
+    processes, replicas = context.num_input_pipelines, context.num_replicas_in_sync
     count = len(images)
     batch_size = min(batch_size, count)
+    batch_size -= batch_size % replicas
+    share = batch_size // processes
+    rows = Rows(share * context.input_pipeline_id, batch_size)
+    own = partial(tf.nest.map_structure, lambda whole: whole[rows.first : rows.first + share])
+    apart = mixing is None and divisible(layers)
     source = _Streamed(images, workers) if isinstance(images, ShardedImages) else _Held(images)
     numbers = tf.constant(np.asarray(labels, np.int64))
 
@@ -60,20 +74,23 @@ def training_batches(
 
     def batch(epoch: tf.Tensor, step: tf.Tensor, part: Any) -> tuple[tf.Tensor, tf.Tensor]:
         step_seed = tf.random.experimental.stateless_fold_in(_seed(seed, epoch), step)
-        pixels, row = source.pixels_and_rows(part)
-        chosen = augment(pixels, layers, step_seed)
+        pixels, row = source.pixels_and_rows(own(part) if apart else part)
+        chosen = augment(pixels, layers, step_seed, rows if apart else None)
         wanted = tf.one_hot(tf.gather(numbers, row), classes)
-        if mixing is None:
-            return chosen, wanted
-        # The same seed again would let mixing draw what the first layer drew.
-        return mix(chosen, wanted, mixing, tf.random.experimental.stateless_fold_in(step_seed, 1))
+        if mixing is not None:
+            # The same seed again would let mixing draw what the first layer drew.
+            again = tf.random.experimental.stateless_fold_in(step_seed, 1)
+            chosen, wanted = mix(chosen, wanted, mixing, again)
+        return (chosen, wanted) if apart else own((chosen, wanted))
 
     dataset = (
         tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(epoch_of_parts)
         .map(batch, num_parallel_calls=workers, deterministic=True)
-        .prefetch(2 * workers)
     )
+    if replicas > processes:
+        dataset = dataset.rebatch(batch_size // replicas)
+    dataset = dataset.prefetch(2 * workers)
     return dataset.with_options(_options(workers))
 
 
@@ -106,6 +123,23 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return max(1, count // batch_size)
 
 
+def weighted(
+    batches: tf.data.Dataset, class_weights: Mapping[int, float] | None
+) -> tf.data.Dataset:
+    """Batches of :func:`training_batches` with a factor of the loss of each image, float32 (B,).
+
+    Args:
+        class_weights: the factors, by label; a mixed image's is its most probable label's. None
+            leaves the batches as they are.
+    """
+    if class_weights is None:
+        return batches
+    factors = tf.constant([class_weights[label] for label in sorted(class_weights)], tf.float32)
+    return batches.map(
+        lambda images, targets: (images, targets, tf.gather(factors, tf.argmax(targets, axis=1)))
+    )
+
+
 def evaluation_batches(
     images: Images, labels: np.ndarray, *, classes: int, batch_size: int = 256
 ) -> tf.data.Dataset:
@@ -131,7 +165,7 @@ def _seed(seed: int, epoch: tf.Tensor) -> tf.Tensor:
 def _options(workers: int) -> tf.data.Options:
     options = tf.data.Options()
     options.autotune.enabled = False
-    # Each worker makes the whole batch and takes its share: the same as one worker alone.
+    # Of the validation's batches, each worker of a strategy takes its rows.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     options.threading.private_threadpool_size = workers
     return options

@@ -3,13 +3,27 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from classifier.data.feed import evaluation_batches, steps_per_epoch, training_batches
+from classifier.color_jitter import ColorJitter
+from classifier.data.feed import (
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+    weighted,
+)
+from classifier.random_affine import RandomAffine
+from classifier.random_resized_crop import RandomResizedCrop
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), dtype=np.uint8)
 IMAGES[:, 0, 0, 0] = np.arange(23)  # an image's number, where it is not augmented
 LABELS = np.arange(23) % 3
 POLICY = [keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)]
+EACH_ITS_OWN = [
+    RandomResizedCrop((0.3, 0.9)),
+    RandomAffine(0.1, 0.1, 0.1, 0.1),
+    ColorJitter(0.1, (0.8, 1.2), (0.5, 2)),
+]
 
 
 def batches(
@@ -75,3 +89,82 @@ def test_the_seed_decides_order_and_augmentation() -> None:
 def test_evaluation_keeps_the_order_and_every_image() -> None:
     dataset = evaluation_batches(IMAGES, LABELS, classes=3, batch_size=10)
     assert np.concatenate([images.numpy() for images, _ in dataset]).tolist() == IMAGES.tolist()
+
+
+@pytest.mark.parametrize("replicas", [1, 2], ids=["a replica each", "two replicas each"])
+@pytest.mark.parametrize(
+    ("layers", "mixing"),
+    [
+        (EACH_ITS_OWN, None),
+        (POLICY, None),
+        ([*EACH_ITS_OWN, POLICY[0]], None),
+        (EACH_ITS_OWN, keras.layers.MixUp()),
+        ([], None),
+    ],
+    ids=["own layers", "Keras's layers", "both", "mixed", "none"],
+)
+def test_processes_make_the_rows_of_one_process_s_batches(
+    layers: list, mixing: keras.layers.Layer | None, replicas: int
+) -> None:
+    def made(process: int, processes: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        dataset = training_batches(
+            IMAGES,
+            LABELS,
+            classes=3,
+            batch_size=8,
+            epochs=2,
+            seed=1,
+            layers=layers,
+            mixing=mixing,
+            context=tf.distribute.InputContext(
+                processes, process, replicas * processes if processes > 1 else 1
+            ),
+        )
+        return [(images.numpy(), targets.numpy()) for images, targets in dataset]
+
+    whole = made(0, 1)
+    parts = [made(process, 2) for process in (0, 1)]
+    assert [len(part) for part in parts] == [replicas * len(whole)] * 2 == [replicas * 4] * 2
+    for step, of_one in enumerate(whole):
+        found = [part for process in parts for part in process[replicas * step :][:replicas]]
+        assert [len(images) for images, _ in found] == [8 // (2 * replicas)] * 2 * replicas
+        for of_all, of_each in zip(of_one, zip(*found, strict=True), strict=True):
+            np.testing.assert_array_equal(np.concatenate(of_each), of_all)
+
+
+def test_a_process_does_not_make_the_others_rows() -> None:
+    seen = []
+
+    class Watched(RandomAffine):
+        def change(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+            seen.append((images.shape[0], chance.shape[1]))
+            return super().change(images, chance)
+
+    dataset = training_batches(
+        IMAGES,
+        LABELS,
+        classes=3,
+        batch_size=8,
+        epochs=1,
+        seed=1,
+        layers=[Watched(0.1)],
+        context=tf.distribute.InputContext(4, 3, 4),
+    )
+    assert next(iter(dataset))[0].shape == (2, 8, 8, 3)
+    assert set(seen) == {(2, 5)}
+
+
+def test_fewer_images_than_a_batch_are_shared_evenly() -> None:
+    context = tf.distribute.InputContext(2, 1, 2)
+    dataset = training_batches(
+        IMAGES, LABELS, classes=3, batch_size=40, epochs=1, seed=1, context=context
+    )
+    assert [len(images) for images, _ in dataset] == [11]
+
+
+def test_weights_are_those_of_the_labels() -> None:
+    dataset = training_batches(IMAGES, LABELS, classes=3, batch_size=5, epochs=1, seed=1)
+    assert weighted(dataset, None) is dataset
+    for _, targets, factors in weighted(dataset, {2: 3.0, 0: 1.0, 1: 2.0}):
+        np.testing.assert_array_equal(factors, targets.numpy().argmax(axis=1) + 1)
+        assert factors.dtype == tf.float32
