@@ -50,8 +50,8 @@ app: setup ## Open the web page that classifies what you draw or drop, http://12
 	python -m classifier.app
 
 lock: ## Resolve requirements*.txt anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra ray --extra server pyproject.toml -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra ray --extra server --extra gpu pyproject.toml -o requirements-gpu.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra kubernetes --extra ray --extra server pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra kubernetes --extra ray --extra server --extra gpu pyproject.toml -o requirements-gpu.txt
 
 clean: ## Delete the outputs and the MLflow store; the DVC cache stays
 	rm -rf data/raw data/split data/normalized data/augmented models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp

@@ -12,6 +12,7 @@ on where it was: each result is a line of JSON there, and what the file has is n
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -69,23 +70,22 @@ def remember(log: Path | None, data: str, contender: str, seed: int, result: Res
             file.write(json.dumps(row) + "\n")
 
 
-def time_to(result: Result, goal: float) -> float | None:
-    return next((seconds for seconds, value in result.validation if value >= goal), None)
+def time_to(result: Result, goal: float) -> float:
+    """Seconds; infinite where it never got there."""
+    return next((seconds for seconds, value in result.validation if value >= goal), math.inf)
 
 
 def row(pipeline: str, name: str, results: list[Result]) -> str:
     accuracies = [100 * result.accuracy for result in results]
     spread = f" ({min(accuracies):.2f} to {max(accuracies):.2f})" if len(results) > 1 else ""
-    times = [time_to(result, GOALS[pipeline]) for result in results]
-    reached = [seconds for seconds in times if seconds is not None]
-    goal = f"{statistics.median(reached):.0f} s" if len(reached) == len(times) else "never"
+    goal = statistics.median(time_to(result, GOALS[pipeline]) for result in results)
     cells = [
         pipeline,
         name,
         str(len(results)),
         f"{statistics.mean(accuracies):.2f} %{spread}",
         f"{statistics.median(result.seconds for result in results):.0f} s",
-        goal,
+        "never" if goal == math.inf else f"{goal:.0f} s",
         f"{statistics.median(result.images / result.seconds for result in results):,.0f}",
         f"{results[0].parameters:,}",
     ]

@@ -117,16 +117,24 @@ def multi_worker(*, cluster: str, scaling: str) -> Workers:
     }
     try:
         resolver = kinds[cluster]()
-        cluster_spec = resolver.cluster_spec().as_dict()
-        chiefs, others = (len(cluster_spec.get(kind, [])) for kind in ("chief", "worker"))
+        tasks = resolver.cluster_spec().as_dict()
     except (RuntimeError, ValueError, KeyError) as error:
         raise ValueError(f"cluster is {cluster}: {error}") from error
-    if not chiefs + others:
+    if not tasks.get("chief", []) + tasks.get("worker", []):
         raise ValueError(f"cluster is {cluster}: the environment names no workers (TF_CONFIG)")
+    return join(resolver, scaling)
+
+
+def join(resolver: tf.distribute.cluster_resolver.ClusterResolver, scaling: str) -> Workers:
+    """Joins the cluster that the resolver names, as the task that it says; returns when all have.
+
+    Args:
+        scaling: of :func:`_factor`.
+    """
     strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
-    replicas = strategy.num_replicas_in_sync
+    chiefs = len(resolver.cluster_spec().as_dict().get("chief", []))
     number = int(resolver.task_id) + (0 if resolver.task_type == "chief" else chiefs)
-    return Workers(strategy, _factor(scaling, replicas), number)
+    return Workers(strategy, _factor(scaling, strategy.num_replicas_in_sync), number)
 
 
 def _factor(scaling: str, replicas: int) -> int:

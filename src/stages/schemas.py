@@ -194,6 +194,7 @@ LIMITS: dict[str, Limit] = {
     "outage": one_of("stop", "postpone"),
     "padding": one_of("same", "valid"),
     "patience": at_least(1),
+    "port": between(1, 65535),
     "pool": one_of("strides", "max", "average"),
     "precision": one_of("float32", "mixed_bfloat16", "mixed_float16"),
     "replicas": at_least(1),

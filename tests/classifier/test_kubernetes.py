@@ -1,0 +1,179 @@
+"""The pods of a job become workers: by a Kubernetes API of this test, which lists them."""
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import tensorflow as tf
+import yaml
+
+from classifier import kubernetes
+from classifier.strategies import Workers
+from conftest import ROOT, command, free_port, run_stages, write_project
+
+Pods = list[tuple[str, str, str]]  # name, address of the node, phase
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[Path, Callable[[Pods], None], list[str]]]:
+    """A configuration for clients, what sets the pods that the server lists, and the requests'
+    selectors."""
+    pods: Pods = []
+    asked: list[str] = []
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            asked.append(parse_qs(parts.query)["labelSelector"][0])
+            items = [
+                {"metadata": {"name": name}, "status": {"hostIP": address, "phase": phase}}
+                for name, address, phase in pods
+            ]
+            content = json.dumps({"kind": "PodList", "apiVersion": "v1", "items": items}).encode()
+            self.send_response(200 if parts.path == "/api/v1/pods" else 404)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def running(found: Pods) -> None:
+        pods[:] = found
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        file = tmp_path / "kubeconfig"
+        content = {
+            "clusters": [{"name": "test", "cluster": {"server": address}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+            "users": [{"name": "test", "user": {}}],
+        }
+        file.write_text(yaml.safe_dump(content))
+        yield file, running, asked
+        server.shutdown()
+
+
+@pytest.fixture
+def joined(
+    cluster: tuple[Path, Callable[[Pods], None], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[tuple[list[str], str, int]]]:
+    """What joins: the workers' addresses, the kind of task, and its number."""
+    found: list[tuple[list[str], str, int]] = []
+
+    def join(resolver: tf.distribute.cluster_resolver.ClusterResolver, scaling: str) -> Workers:
+        addresses = resolver.cluster_spec().as_dict()["worker"]
+        found.append((addresses, resolver.task_type, resolver.task_id))
+        return Workers(tf.distribute.get_strategy(), number=resolver.task_id)
+
+    # The client reads the variable when it is imported.
+    monkeypatch.setattr(
+        "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(cluster[0])
+    )
+    monkeypatch.setattr("kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION", str(cluster[0]))
+    monkeypatch.setattr(kubernetes, "PAUSE", 0.01)
+    monkeypatch.setattr(kubernetes, "join", join)
+    return found
+
+
+def ask(workers: int = 2, timeout: float = 5.0) -> Workers:
+    return kubernetes.kubernetes(
+        selector="job-name=train", workers=workers, port=8470, timeout=timeout, scaling="none"
+    )
+
+
+def test_workers_are_numbered_by_their_names(
+    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    joined: list,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, running, asked = cluster
+    running([("train-1-b", "10.0.0.7", "Running"), ("train-0-x", "10.0.0.9", "Running")])
+    for number, address in enumerate(["10.0.0.9", "10.0.0.7"]):
+        monkeypatch.setenv("HOST_IP", address)
+        assert ask().number == number
+    addresses = ["10.0.0.9:8470", "10.0.0.7:8470"]
+    assert joined == [(addresses, "worker", 0), (addresses, "worker", 1)]
+    assert set(asked) == {"job-name=train"}
+
+
+def test_the_first_waits_for_the_others(
+    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    joined: list,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, running, asked = cluster
+    monkeypatch.setenv("HOST_IP", "10.0.0.9")
+    first = ("train-0", "10.0.0.9", "Running")
+    steps = iter([[first, ("train-1", "", "Pending")], [first, ("train-1", "10.0.0.7", "Running")]])
+    running([first])
+    monkeypatch.setattr(kubernetes.time, "sleep", lambda _: running(next(steps)))
+    assert ask().number == 0
+    assert len(joined[0][0]) == 2
+    assert len(asked) >= 3
+
+
+@pytest.mark.parametrize(
+    ("pods", "address", "message"),
+    [
+        ([("train-0", "10.0.0.9", "Running")], "10.0.0.9", "1 of 2 run after 0.1 s"),
+        ([("train-0", "10.0.0.9", "Pending")], "10.0.0.9", 'Pod "train-0" is not running; phase'),
+        (
+            [("train-0", "10.0.0.9", "Running"), ("train-1", "10.0.0.7", "Running")],
+            "10.0.0.1",
+            "HOST_IP is '10.0.0.1', the address of none of the pods 10.0.0.9:8470, 10.0.0.7:8470",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    joined: list,
+    monkeypatch: pytest.MonkeyPatch,
+    pods: Pods,
+    address: str,
+    message: str,
+) -> None:
+    cluster[1](pods)
+    monkeypatch.setenv("HOST_IP", address)
+    with pytest.raises(ValueError, match=message):
+        ask(timeout=0.1)
+    assert joined == []
+
+
+def test_a_pod_trains(
+    cluster: tuple[Path, Callable[[Pods], None], list[str]], tmp_path: Path
+) -> None:
+    file, running, _ = cluster
+    running([("train-0", "127.0.0.1", "Running")])
+    folder = write_project(tmp_path / "project")
+    run_stages(folder, "download", "split", "normalize", "augment")
+    train = [sys.executable, "-m", "stages.train", "pipeline=tiny", "strategy=kubernetes"]
+    alone = ["strategy.workers=1", f"strategy.port={free_port()}"]
+    output = command(*train, *alone, cwd=folder, KUBECONFIG=str(file), HOST_IP="127.0.0.1").stdout
+    assert " epochs in " in output
+    assert (folder / "models" / "tiny" / "model.keras").exists()
+
+    nowhere = str(tmp_path / "none")
+    result = command(*train, *alone, cwd=folder, check=False, KUBECONFIG=nowhere)
+    assert result.returncode == 1
+    assert "this is no pod of a Kubernetes cluster" in result.stdout.splitlines()[-1]
+
+
+def test_the_example_s_pods_are_those_that_are_looked_for() -> None:
+    documents = yaml.safe_load_all((ROOT / "examples" / "kubernetes.yaml").read_text("utf-8"))
+    job = next(document for document in documents if document["kind"] == "Job")
+    config = yaml.safe_load((ROOT / "conf" / "strategy" / "kubernetes.yaml").read_text("utf-8"))
+    assert config["selector"] == f"job-name={job['metadata']['name']}"
+    assert config["workers"] == job["spec"]["completions"] == job["spec"]["parallelism"]
+    pod = job["spec"]["template"]["spec"]
+    assert pod["hostNetwork"] is True
+    (container,) = pod["containers"]
+    path = {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"]}
+    assert path == {"HOST_IP": "status.hostIP"}
