@@ -20,6 +20,8 @@ def contests() -> Iterator[Contest]:
         np.asarray(array) for array in read_split(ROOT / "data" / "normalized" / "mnist", "train")
     )
     targets = keras.utils.to_categorical(labels)
+    plain = keras.models.clone_model(model)
+    plain.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
 
     def of_batches() -> float:
         begun = time.perf_counter()
@@ -28,12 +30,12 @@ def contests() -> Iterator[Contest]:
 
     def of_arrays() -> float:
         begun = time.perf_counter()
-        model.fit(images, targets, batch_size=BATCH_SIZE, verbose=0)
+        plain.fit(images, targets, batch_size=BATCH_SIZE, verbose=0)
         return len(images) / (time.perf_counter() - begun)
 
     yield Contest(
         "training on augmented digits",
-        "`model.fit` on arrays, the same network, no augmentation",
+        "`model.fit` on arrays, the same network, Keras's defaults, no augmentation",
         "images/s",
         of_batches,
         of_arrays,

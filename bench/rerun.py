@@ -1,0 +1,59 @@
+"""Where a full rerun's time goes: every stage of both pipelines, forced, by one table.
+
+$ python bench/rerun.py        # after `dvc repro`: as long as it took, alone
+
+Prints each stage's seconds, from the line by which DVC announces it to the next one's, so with what
+DVC hashes and caches after it; of train, the training alone too, as MLflow has it. Data work is
+download, split, normalize and augment.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from checkout import ROOT, checkout, latest_run, run
+
+DATA_WORK = ("download", "split", "normalize", "augment")
+
+
+def main() -> None:
+    with checkout() as folder:
+        run(folder, "dvc", "checkout", "--quiet")
+        begun = time.perf_counter()
+        seconds = {"DVC's start": 0.0}
+        stage, since = "DVC's start", begun
+        process = subprocess.Popen(
+            ["dvc", "repro", "--force"],
+            cwd=folder,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Running stage "):
+                seconds[stage] = time.perf_counter() - since
+                stage, since = line.split("'")[1], time.perf_counter()
+        if process.wait():
+            sys.exit("rerun: a stage failed; 'dvc repro --force' says why")
+        seconds[stage] = time.perf_counter() - since
+        whole = time.perf_counter() - begun
+        training = {
+            name: latest_run(folder, name.split("@")[1]).data.metrics["training_seconds"]
+            for name in seconds
+            if name.startswith("train@")
+        }
+    print("| stage | seconds | share |\n|---|---|---|")
+    for name, spent in seconds.items():
+        inner = f", training {training[name]:.1f}" if name in training else ""
+        print(f"| {name} | {spent:.1f}{inner} | {100 * spent / whole:.1f} % |")
+    data = sum(spent for name, spent in seconds.items() if name.split("@")[0] in DATA_WORK)
+    outside = whole - data - sum(training.values())
+    print(f"| all | {whole:.1f} | |")
+    print(f"| outside of data work and training | {outside:.1f} | {100 * outside / whole:.1f} % |")
+
+
+if __name__ == "__main__":
+    main()
