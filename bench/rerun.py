@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from checkout import ROOT, checkout, latest_run, run
+from checkout import checkout, latest_run, run
 
 DATA_WORK = ("download", "split", "normalize", "augment")
 
