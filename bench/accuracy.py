@@ -6,8 +6,9 @@ $ python bench/accuracy.py --recipes best --seeds 7 --peer-seeds    # the long o
 Each contender is trained in a process of its own, from nothing, on the same files; the test split
 is looked at once a training, at its end. Prints a table: medians of the seeds' times, and the mean
 of their accuracies with the smallest and largest; "to goal" is the time to 99.2 % of the digits' or
-75 % of the flowers' validation split. With ``--log FILE`` a run that was stopped goes
-on where it was: each result is a line of JSON there, and what the file has is not trained again.
+75 % of the flowers' validation split, where a seed that never gets there counts as the slowest.
+With ``--log FILE`` a run that was stopped goes on where it was: each result is a line of JSON
+there, and what the file has is not trained again.
 """
 
 import argparse

@@ -50,11 +50,15 @@ def checkout() -> Iterator[Path]:
         yield folder
 
 
+def environment() -> dict[str, str]:
+    """This virtual environment's programs, and no MLflow server."""
+    found = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    return {**found, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{found['PATH']}"}
+
+
 def run(folder: Path, *words: str) -> None:
     """Runs a program of this virtual environment there; what it prints goes to standard error."""
-    environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    subprocess.run(words, cwd=folder, env=environment, stdout=sys.stderr, check=True)
+    subprocess.run(words, cwd=folder, env=environment(), stdout=sys.stderr, check=True)
 
 
 def set_params(folder: Path, changes: dict[str, Any]) -> None:

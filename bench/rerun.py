@@ -7,28 +7,25 @@ DVC hashes and caches after it; of train, the training alone too, as MLflow has 
 download, split, normalize and augment.
 """
 
-import os
 import subprocess
 import sys
 import time
 
-from checkout import checkout, latest_run, run
+from checkout import checkout, environment, latest_run
 
 DATA_WORK = ("download", "split", "normalize", "augment")
 
 
 def main() -> None:
     with checkout() as folder:
-        run(folder, "dvc", "checkout", "--quiet")
         begun = time.perf_counter()
         seconds = {"DVC's start": 0.0}
         stage, since = "DVC's start", begun
         process = subprocess.Popen(
             ["dvc", "repro", "--force"],
             cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env=environment(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
         assert process.stdout is not None
@@ -37,7 +34,7 @@ def main() -> None:
                 seconds[stage] = time.perf_counter() - since
                 stage, since = line.split("'")[1], time.perf_counter()
         if process.wait():
-            sys.exit("rerun: a stage failed; 'dvc repro --force' says why")
+            sys.exit("rerun: a stage failed")
         seconds[stage] = time.perf_counter() - since
         whole = time.perf_counter() - begun
         training = {

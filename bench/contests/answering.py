@@ -16,7 +16,7 @@ from classifier.saving import load_model
 from classifier.serving import load_saved_model
 from contest import Contest, at_most
 
-# Asked for so long, and so often: a 99th percentile of few calls is the one slowest of them.
+# Asked for so long, and at least so often: of few calls, the slowest one is the 99th percentile.
 SECONDS, CALLS = 2.0, 100
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from classifier.per_image import PerImageLayer, Rows
+from classifier.per_image import PerImageLayer, Shard
 
 Seed = Any  # int32 tensor (2,)
 
@@ -47,15 +47,15 @@ def from_config(config: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
 
 
 def augment(
-    images: Any, layers: Sequence[keras.layers.Layer], seed: Seed, rows: Rows | None = None
+    images: Any, layers: Sequence[keras.layers.Layer], seed: Seed, shard: Shard | None = None
 ) -> Any:
     """Applies the layers to a batch of images, in order.
 
     Args:
         images: uint8 (N, H, W, C).
         seed: int32 (2,); the same seed gives the same images.
-        rows: which part of a batch the images are, to become what they would within it, where
-            :func:`divisible` says that the layers can do so; None for all of it.
+        shard: which part of a batch the images are, to become what they would within it, where
+            :func:`shardable` says that the layers can do so; None for all of it.
 
     Returns:
         uint8 (N, H, W, C), rounded and clipped to 0..255.
@@ -65,7 +65,7 @@ def augment(
     seed_layers(layers, seed)
     for layer in layers:
         if isinstance(layer, PerImageLayer):
-            layer.rows = rows
+            layer.shard = shard
     shape = images.shape
     images = tf.cast(images, tf.float32)
     for layer in layers:
@@ -73,8 +73,8 @@ def augment(
     return to_pixels(tf.ensure_shape(images, shape))
 
 
-def divisible(layers: Sequence[keras.layers.Layer]) -> bool:
-    """Whether each layer changes a part of a batch as it would within the whole batch."""
+def shardable(layers: Sequence[keras.layers.Layer]) -> bool:
+    """Whether each layer changes a shard of a batch as it would within the whole batch."""
     return all(isinstance(layer, PerImageLayer) for layer in layers)
 
 

@@ -30,7 +30,7 @@ class ColorJitter(PerImageLayer):
         saturation: smallest and largest factor; 1 leaves the picture as it is.
     """
 
-    numbers = 3
+    draws_per_image = 3
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class ColorJitter(PerImageLayer):
             if len(factors) != 2 or not 0 < factors[0] <= factors[1]:
                 raise ValueError(f"{name} is {list(factors)}: must be two factors, rising, above 0")
 
-    def change(self, images: Any, chance: Any) -> Any:
-        chance = chance[..., tf.newaxis, tf.newaxis, tf.newaxis]
-        shift = LARGEST * self.brightness * (2 * chance[:, 0] - 1)
-        contrast = self.contrast[0] + (self.contrast[1] - self.contrast[0]) * chance[:, 1]
+    def transform(self, images: Any, draws: Any) -> Any:
+        draws = draws[..., tf.newaxis, tf.newaxis, tf.newaxis]
+        shift = LARGEST * self.brightness * (2 * draws[:, 0] - 1)
+        contrast = self.contrast[0] + (self.contrast[1] - self.contrast[0]) * draws[:, 1]
         # Halving is as likely as doubling.
         weakest, strongest = (math.log(factor) for factor in self.saturation)
-        saturation = tf.exp(weakest + (strongest - weakest) * chance[:, 2])
+        saturation = tf.exp(weakest + (strongest - weakest) * draws[:, 2])
         images = _in_range(images + shift)
         mean = tf.reduce_mean(images, axis=(1, 2), keepdims=True)
         images = _in_range(contrast * images + (1 - contrast) * mean)

@@ -27,7 +27,8 @@ class RandomAffine(PerImageLayer):
         shear: pixels sideways for each pixel of height.
     """
 
-    numbers = 5
+    draws_per_image = 5
+    lowest_draw = -1.0
 
     def __init__(
         self,
@@ -47,17 +48,16 @@ class RandomAffine(PerImageLayer):
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}: must be at least 0 and below 1")
 
-    def change(self, images: Any, chance: Any) -> Any:
+    def transform(self, images: Any, draws: Any) -> Any:
         size = tf.shape(images)[1:3]
         height, width = tf.cast(size[0], tf.float32), tf.cast(size[1], tf.float32)
-        drawn = 2 * chance - 1
         down, right = (
-            drawn[:, 0] * self.translation * height,
-            drawn[:, 1] * self.translation * width,
+            draws[:, 0] * self.translation * height,
+            draws[:, 1] * self.translation * width,
         )
-        angle = drawn[:, 2] * self.rotation * 2 * math.pi
-        scale = 1 / (1 + drawn[:, 3] * self.zoom)
-        shear = drawn[:, 4] * self.shear
+        angle = draws[:, 2] * self.rotation * 2 * math.pi
+        scale = 1 / (1 + draws[:, 3] * self.zoom)
+        shear = draws[:, 4] * self.shear
         # From a pixel of the result, (x, y), back to the place in the picture that it shows.
         cosine, sine = scale * tf.cos(angle), scale * tf.sin(angle)
         xx, xy = cosine, sine + shear * cosine

@@ -24,7 +24,7 @@ class RandomResizedCrop(PerImageLayer):
         flip: whether every second picture, by chance, is mirrored left to right.
     """
 
-    numbers = 5
+    draws_per_image = 5
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class RandomResizedCrop(PerImageLayer):
         if ratio < 1:
             raise ValueError(f"ratio is {ratio}: must be at least 1")
 
-    def change(self, images: Any, chance: Any) -> Any:
+    def transform(self, images: Any, draws: Any) -> Any:
         count, size = tf.shape(images)[0], tf.shape(images)[1:3]
-        area = self.scale[0] + (self.scale[1] - self.scale[0]) * chance[:, 0]
-        aspect = tf.exp((2 * chance[:, 1] - 1) * math.log(self.ratio))
+        area = self.scale[0] + (self.scale[1] - self.scale[0]) * draws[:, 0]
+        aspect = tf.exp((2 * draws[:, 1] - 1) * math.log(self.ratio))
         height = tf.minimum(1.0, tf.sqrt(area / aspect))
         width = tf.minimum(1.0, tf.sqrt(area * aspect))
-        top, left = chance[:, 2] * (1 - height), chance[:, 3] * (1 - width)
-        mirrored = tf.logical_and(self.flip, chance[:, 4] < 0.5)
+        top, left = draws[:, 2] * (1 - height), draws[:, 3] * (1 - width)
+        mirrored = tf.logical_and(self.flip, draws[:, 4] < 0.5)
         first = tf.where(mirrored, left + width, left)
         last = tf.where(mirrored, left, left + width)
         boxes = tf.stack([top, first, top + height, last], axis=1)

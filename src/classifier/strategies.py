@@ -131,8 +131,8 @@ def join(resolver: tf.distribute.cluster_resolver.ClusterResolver, scaling: str)
     Args:
         scaling: of :func:`_factor`.
     """
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     chiefs = len(resolver.cluster_spec().as_dict().get("chief", []))
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     number = int(resolver.task_id) + (0 if resolver.task_type == "chief" else chiefs)
     return Workers(strategy, _factor(scaling, strategy.num_replicas_in_sync), number)
 
@@ -143,7 +143,7 @@ def _factor(scaling: str, replicas: int) -> int:
     return replicas if scaling == "linear" else 1
 
 
-def shared(make: Callable[..., tf.data.Dataset]) -> tuple[Any, Any]:
+def distributed_batches(make: Callable[..., tf.data.Dataset]) -> tuple[Any, Any]:
     """The batches of ``make``, and the specification of what a replica gets of one.
 
     Under a strategy, ``make`` is called with ``context``, a ``tf.distribute.InputContext``, for
@@ -171,7 +171,7 @@ def distribute(model: keras.Model, spec: Any) -> None:
     metrics are the first replica's, as they are the same in each.
 
     Args:
-        spec: of :func:`shared`.
+        spec: of :func:`distributed_batches`.
     """
     if not tf.distribute.has_strategy():
         return
@@ -183,7 +183,11 @@ def distribute(model: keras.Model, spec: Any) -> None:
 
 
 def images_at_once(spec: Any) -> int:
-    """How many images this process computes with at a time, by :func:`shared`'s specification."""
+    """How many images this process computes with at a time.
+
+    Args:
+        spec: of :func:`distributed_batches`.
+    """
     replicas = 1
     if tf.distribute.has_strategy():
         replicas = len(tf.distribute.get_strategy().extended.worker_devices)

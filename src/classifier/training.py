@@ -21,9 +21,9 @@ from classifier.saving import save_model
 from classifier.strategies import (
     check_agreement,
     distribute,
+    distributed_batches,
     images_at_once,
     no_worker_lost,
-    shared,
 )
 
 
@@ -86,7 +86,7 @@ def fit(
         phases: of :func:`classifier.phases.plan`.
         batches: called with ``first_epoch`` and ``epochs``, gives the training batches of the
             epochs from the one up to the other; ``steps`` an epoch. Under a strategy, with
-            ``context`` too: see :func:`classifier.strategies.shared`.
+            ``context`` too: see :func:`classifier.strategies.distributed_batches`.
         class_weights: of :func:`class_weights`.
         folder: kept between calls: ``best.keras``, the epoch with the best monitored value, and
             the checkpoints to go on from.
@@ -122,7 +122,7 @@ def fit(
         with no_worker_lost():
             check_agreement(first)
         epochs = range(first, begin + phase.epochs)
-        images, spec = shared(partial(_batches_of, epochs, batches, class_weights))
+        images, spec = distributed_batches(partial(_batches_of, epochs, batches, class_weights))
         distribute(model, spec)
         if not options.jit_compile:  # XLA does not keep every layer's output
             check_memory(model, images_at_once(spec))

@@ -29,13 +29,15 @@ def cluster(tmp_path: Path) -> Iterator[tuple[Path, Callable[[Pods], None], list
     class Api(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            asked.append(parse_qs(parts.query)["labelSelector"][0])
+            query = parse_qs(parts.query)
+            asked.append(query["labelSelector"][0])
             items = [
                 {"metadata": {"name": name}, "status": {"hostIP": address, "phase": phase}}
                 for name, address, phase in pods
+                if query["fieldSelector"] == [f"status.phase={phase}"]
             ]
             content = json.dumps({"kind": "PodList", "apiVersion": "v1", "items": items}).encode()
-            self.send_response(200 if parts.path == "/api/v1/pods" else 404)
+            self.send_response(200 if parts.path == "/api/v1/namespaces/vision/pods" else 404)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
             self.wfile.write(content)
@@ -85,7 +87,12 @@ def joined(
 
 def ask(workers: int = 2, timeout: float = 5.0) -> Workers:
     return kubernetes.kubernetes(
-        selector="job-name=train", workers=workers, port=8470, timeout=timeout, scaling="none"
+        namespace="vision",
+        selector="job-name=train",
+        workers=workers,
+        port=8470,
+        timeout=timeout,
+        scaling="none",
     )
 
 
@@ -102,6 +109,18 @@ def test_workers_are_numbered_by_their_names(
     addresses = ["10.0.0.9:8470", "10.0.0.7:8470"]
     assert joined == [(addresses, "worker", 0), (addresses, "worker", 1)]
     assert set(asked) == {"job-name=train"}
+
+
+def test_a_pod_that_has_ended_is_no_worker(
+    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    joined: list,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = ("train-0-a", "10.0.0.5", "Failed")
+    cluster[1]([gone, ("train-0-b", "10.0.0.9", "Running"), ("train-1-c", "10.0.0.7", "Running")])
+    monkeypatch.setenv("HOST_IP", "10.0.0.7")
+    assert ask().number == 1
+    assert joined[0][0] == ["10.0.0.9:8470", "10.0.0.7:8470"]
 
 
 def test_the_first_waits_for_the_others(
@@ -123,8 +142,17 @@ def test_the_first_waits_for_the_others(
 @pytest.mark.parametrize(
     ("pods", "address", "message"),
     [
-        ([("train-0", "10.0.0.9", "Running")], "10.0.0.9", "1 of 2 run after 0.1 s"),
-        ([("train-0", "10.0.0.9", "Pending")], "10.0.0.9", 'Pod "train-0" is not running; phase'),
+        (
+            [("train-0", "10.0.0.9", "Running")],
+            "10.0.0.9",
+            "1 of 2 pods with job-name=train run after",
+        ),
+        ([("train-0", "10.0.0.9", "Pending")], "10.0.0.9", "0 of 2 pods"),
+        (
+            [("train-0", "10.0.0.9", "Running"), ("train-1", "10.0.0.9", "Running")],
+            "10.0.0.9",
+            "two pods are on one node, 10.0.0.9:8470, 10.0.0.9:8470: give them podAntiAffinity",
+        ),
         (
             [("train-0", "10.0.0.9", "Running"), ("train-1", "10.0.0.7", "Running")],
             "10.0.0.1",
@@ -148,13 +176,17 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_a_pod_trains(
-    cluster: tuple[Path, Callable[[Pods], None], list[str]], tmp_path: Path
+    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     file, running, _ = cluster
     running([("train-0", "127.0.0.1", "Running")])
     folder = write_project(tmp_path / "project")
     run_stages(folder, "download", "split", "normalize", "augment")
     train = [sys.executable, "-m", "stages.train", "pipeline=tiny", "strategy=kubernetes"]
+    train.append("strategy.namespace=vision")
     alone = ["strategy.workers=1", f"strategy.port={free_port()}"]
     output = command(*train, *alone, cwd=folder, KUBECONFIG=str(file), HOST_IP="127.0.0.1").stdout
     assert " epochs in " in output
@@ -172,8 +204,12 @@ def test_the_example_s_pods_are_those_that_are_looked_for() -> None:
     config = yaml.safe_load((ROOT / "conf" / "strategy" / "kubernetes.yaml").read_text("utf-8"))
     assert config["selector"] == f"job-name={job['metadata']['name']}"
     assert config["workers"] == job["spec"]["completions"] == job["spec"]["parallelism"]
+    assert job["spec"]["completionMode"] == "Indexed"
     pod = job["spec"]["template"]["spec"]
     assert pod["hostNetwork"] is True
     (container,) = pod["containers"]
+    (volume,) = container["volumeMounts"]
+    assert container["workingDir"] == volume["mountPath"]
+    assert f"PYTHONPATH={volume['mountPath']}/src" in (ROOT / "Dockerfile").read_text("utf-8")
     path = {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"]}
     assert path == {"HOST_IP": "status.hostIP"}

@@ -16,16 +16,24 @@ from classifier.saving import load_model
 from conftest import command, free_port, run_stages, without_store, write_project
 
 # Without batch normalization and dropout, of which each replica sees its own share.
-ALIKE = ["pipeline=tiny", "epochs=30", "model.normalization=layer", "model.dropout=0"]
+ALIKE = [
+    "pipeline=tiny",
+    "epochs=30",
+    "model.normalization=layer",
+    "model.dropout=0",
+    "class_weight=balanced",
+]
 TWO = ["strategy=multi_worker"]
 MODEL = Path("models", "tiny", "model.keras")
 
 
 @pytest.fixture(scope="module")
 def augmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny project, ready to be trained."""
+    """A tiny project, ready to be trained, by a policy that each worker applies to its share."""
     folder = write_project(tmp_path_factory.mktemp("workers") / "project")
-    run_stages(folder, "download", "split", "normalize", "augment")
+    run_stages(folder, "download", "split", "normalize")
+    augment = [sys.executable, "-m", "stages.augment", "pipeline=tiny", "policy=crops"]
+    command(*augment, cwd=folder)
     return folder
 
 

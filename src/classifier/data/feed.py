@@ -6,19 +6,19 @@ process and on any number of threads.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from classifier.augmentation import augment, divisible
+from classifier.augmentation import augment, shardable
 from classifier.data import streaming
 from classifier.data.sharded_images import ShardedImages
 from classifier.data.splits import Images
+from classifier.errors import InputError
 from classifier.mixing import mix
-from classifier.per_image import Rows
+from classifier.per_image import Shard
 
 
 def training_batches(
@@ -43,28 +43,35 @@ def training_batches(
         labels: integers (N,).
         epochs, first_epoch: the batches of first_epoch..epochs - 1 come, each epoch's the same as
             when an earlier one was first.
-        layers: augmentation layers, applied a batch at a time.
+        layers: augmentation layers.
         mixing: ``MixUp`` or ``CutMix``, applied after them.
         workers: batches that are prepared in parallel.
         context: which of several processes that share each batch this one is, and how many
-            replicas there are; None for one of each. A process makes its own rows alone, the same
-            as within the whole batch, unless mixing or a layer needs the others too.
+            replicas there are; None for one of each. A process augments its own shard alone, the
+            same as within the whole batch, unless mixing or a layer needs the others too; of
+            shards on disk, it reads all.
 
     Returns:
         A dataset of (uint8 (B, H, W, C), float32 (B, classes), one-hot or mixed), as many an
-        epoch as :func:`steps_per_epoch` says; for R replicas, B / R of this process's rows at a
-        time. The last incomplete batch of an epoch is left out; which images it would have held
-        changes with the epoch.
+        epoch as :func:`steps_per_epoch` says. With R replicas, each element is one's share, B / R
+        rows, a step's one after another; B is a multiple of R then, also where there are fewer
+        images than ``batch_size``. The last incomplete batch of an epoch is left out; which images
+        it would have held changes with the epoch.
+
+    Raises:
+        InputError: there are fewer images than replicas.
     """
     context = context or tf.distribute.InputContext()
     processes, replicas = context.num_input_pipelines, context.num_replicas_in_sync
     count = len(images)
     batch_size = min(batch_size, count)
     batch_size -= batch_size % replicas
-    share = batch_size // processes
-    rows = Rows(share * context.input_pipeline_id, batch_size)
-    own = partial(tf.nest.map_structure, lambda whole: whole[rows.first : rows.first + share])
-    apart = mixing is None and divisible(layers)
+    if not batch_size:
+        raise InputError(f"{count} images are too few for {replicas} replicas")
+    size = batch_size // processes
+    shard = Shard(size * context.input_pipeline_id, size, batch_size) if processes > 1 else None
+    early = shard if mixing is None and shardable(layers) else None
+    late = shard if early is None else None
     source = _Streamed(images, workers) if isinstance(images, ShardedImages) else _Held(images)
     numbers = tf.constant(np.asarray(labels, np.int64))
 
@@ -74,14 +81,14 @@ def training_batches(
 
     def batch(epoch: tf.Tensor, step: tf.Tensor, part: Any) -> tuple[tf.Tensor, tf.Tensor]:
         step_seed = tf.random.experimental.stateless_fold_in(_seed(seed, epoch), step)
-        pixels, row = source.pixels_and_rows(own(part) if apart else part)
-        chosen = augment(pixels, layers, step_seed, rows if apart else None)
+        pixels, row = source.pixels_and_rows(part if early is None else early.of(part))
+        chosen = augment(pixels, layers, step_seed, early)
         wanted = tf.one_hot(tf.gather(numbers, row), classes)
         if mixing is not None:
             # The same seed again would let mixing draw what the first layer drew.
             again = tf.random.experimental.stateless_fold_in(step_seed, 1)
             chosen, wanted = mix(chosen, wanted, mixing, again)
-        return (chosen, wanted) if apart else own((chosen, wanted))
+        return (chosen, wanted) if late is None else late.of((chosen, wanted))
 
     dataset = (
         tf.data.Dataset.range(first_epoch, epochs)

@@ -12,6 +12,7 @@ from classifier.data.feed import (
     training_batches,
     weighted,
 )
+from classifier.errors import InputError
 from classifier.random_affine import RandomAffine
 from classifier.random_resized_crop import RandomResizedCrop
 
@@ -136,9 +137,9 @@ def test_a_process_does_not_make_the_others_rows() -> None:
     seen = []
 
     class Watched(RandomAffine):
-        def change(self, images: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
-            seen.append((images.shape[0], chance.shape[1]))
-            return super().change(images, chance)
+        def transform(self, images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+            seen.append((images.shape[0], *draws.shape))
+            return super().transform(images, draws)
 
     dataset = training_batches(
         IMAGES,
@@ -151,7 +152,7 @@ def test_a_process_does_not_make_the_others_rows() -> None:
         context=tf.distribute.InputContext(4, 3, 4),
     )
     assert next(iter(dataset))[0].shape == (2, 8, 8, 3)
-    assert set(seen) == {(2, 5)}
+    assert set(seen) == {(2, 2, 5)}
 
 
 def test_fewer_images_than_a_batch_are_shared_evenly() -> None:
@@ -160,6 +161,16 @@ def test_fewer_images_than_a_batch_are_shared_evenly() -> None:
         IMAGES, LABELS, classes=3, batch_size=40, epochs=1, seed=1, context=context
     )
     assert [len(images) for images, _ in dataset] == [11]
+    with pytest.raises(InputError, match="23 images are too few for 24 replicas"):
+        training_batches(
+            IMAGES,
+            LABELS,
+            classes=3,
+            batch_size=48,
+            epochs=1,
+            seed=1,
+            context=tf.distribute.InputContext(2, 0, 24),
+        )
 
 
 def test_weights_are_those_of_the_labels() -> None:

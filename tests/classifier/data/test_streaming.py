@@ -11,6 +11,7 @@ from classifier.data import streaming
 from classifier.data.feed import evaluation_batches, training_batches
 from classifier.data.sharded_images import ShardedImages
 from classifier.data.shards import ShardWriter
+from classifier.random_resized_crop import RandomResizedCrop
 
 COUNT, SHAPE = 103, (6, 6, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, *SHAPE), dtype=np.uint8)
@@ -36,6 +37,7 @@ def batches(
     layers: list | None = None,
     workers: int = 2,
     first_epoch: int = 0,
+    context: tf.distribute.InputContext | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of three epochs, ten a batch: ten batches an epoch."""
     dataset = training_batches(
@@ -48,8 +50,10 @@ def batches(
         first_epoch=first_epoch,
         layers=layers or [],
         workers=workers,
+        context=context,
     )
-    assert dataset.element_spec[0].shape == (10, *SHAPE)
+    rows = 10 if context is None else 10 // context.num_replicas_in_sync
+    assert dataset.element_spec[0].shape == (rows, *SHAPE)
     return [(pixels.numpy(), targets.numpy()) for pixels, targets in dataset]
 
 
@@ -110,3 +114,16 @@ def test_evaluation_keeps_the_order_and_every_image(shards: ShardedImages) -> No
     np.testing.assert_array_equal(np.concatenate([pixels for pixels, _ in found]), IMAGES)
     targets = np.concatenate([targets for _, targets in found])
     np.testing.assert_array_equal(targets, np.eye(3)[LABELS])
+
+
+def test_processes_make_their_rows_of_one_process_s_batches(shards: ShardedImages) -> None:
+    layers = [RandomResizedCrop((0.3, 0.9))]
+    parts = [
+        batches(shards, layers=layers, context=tf.distribute.InputContext(2, number, 2))
+        for number in (0, 1)
+    ]
+    joined = [
+        tuple(np.concatenate(both) for both in zip(first, second, strict=True))
+        for first, second in zip(*parts, strict=True)
+    ]
+    assert_same(joined, batches(shards, layers=layers))
