@@ -1,4 +1,4 @@
-"""A small network whose last layer sees where a stroke is: soonest to a good answer on digits."""
+"""A small network whose dense layer sees where each feature is: soonest good on digits."""
 
 from collections.abc import Sequence
 
@@ -23,10 +23,10 @@ def lenet(
 ) -> keras.Sequential:
     """Builds the network.
 
-    LeCun et al., Gradient-based learning applied to document recognition, 1998: convolutions that
-    trim the borders, and a dense layer on all places of the last maps, where
-    :func:`classifier.models.convnet.convnet` takes the maps' means. Here with normalisation, ReLU,
-    and strides in place of subsampling (Springenberg et al., 2015).
+    LeCun et al., Gradient-based learning applied to document recognition, 1998: convolutions
+    without padding, and a dense layer on the flattened last maps, where
+    :func:`classifier.models.convnet.convnet` has global average pooling. Here with normalisation,
+    ReLU, and strides in place of subsampling (Springenberg et al., 2015).
 
     Args:
         image_shape: height, width, channels of the uint8 images that the model takes.
@@ -43,7 +43,7 @@ def lenet(
             f"filters, kernel_size and strides need a value for each convolution, but have "
             f"{len(filters)}, {len(kernel_size)} and {len(strides)}"
         )
-    _check_trims(image_shape, kernel_size, strides)
+    _check_size(image_shape, kernel_size, strides)
     model = keras.Sequential(name="lenet")
     model.add(keras.Input(image_shape, dtype="uint8", name="image"))
     model.add(preprocessing)
@@ -67,7 +67,7 @@ def lenet(
     return model
 
 
-def _check_trims(
+def _check_size(
     image_shape: tuple[int, int, int], kernel_size: Sequence[int], strides: Sequence[int]
 ) -> None:
     side = min(image_shape[:2])

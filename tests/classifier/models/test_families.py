@@ -90,7 +90,7 @@ def test_an_image_too_small_is_refused(family: str) -> None:
         build_model(family, size=3)
 
 
-def test_lenet_s_convolutions_trim_and_halve() -> None:
+def test_lenet_s_strides_and_valid_padding() -> None:
     model = build_model("lenet", size=18, filters=[4, 8], kernel_size=[5, 3], strides=[2, 1])
     assert model.get_layer("features").input.shape == (None, 5, 5, 8)  # 18, 14, 7, 5
     with pytest.raises(ValueError, match=r"20 pixels are too few .* \[2, 1, 2, 1\]"):
