@@ -1,6 +1,6 @@
-"""Where a full rerun's time goes: every stage of both pipelines, forced, by one table.
+"""Where a full rerun's time goes: every stage of both pipelines, forced.
 
-$ python bench/rerun.py        # after `dvc repro`: as long as it took, alone
+$ python bench/rerun.py        # takes as long as the first `dvc repro`; run nothing beside it
 
 Prints each stage's seconds, from the line by which DVC announces it to the next one's, so with what
 DVC hashes and caches after it; of train, the training alone too, as MLflow has it. Data work is

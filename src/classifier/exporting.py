@@ -18,9 +18,10 @@ class Classifier(tf.Module):
     and ``class_names``, bytes (N,), the most probable one. The class names are the asset
     ``classes.txt``, one a line.
 
-    The weights are constants of the graph, which TensorFlow can fold into one another
+    The weights are constants of the graph, for TensorFlow's constant folding
     (https://www.tensorflow.org/guide/graph_optimization): the default models answer in five sixths
-    of the time that they take with variables.
+    of the time that they take with variables. Such a model cannot be trained further, and is
+    smaller than 2 GB, as protocol buffers are.
     """
 
     def __init__(self, model: keras.Model, classes_file: Path):

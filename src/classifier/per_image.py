@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Shard(NamedTuple):
-    """Some rows of a batch, one after another."""
+    """Consecutive rows of a batch."""
 
     offset: int
     size: int

@@ -120,7 +120,7 @@ def multi_worker(*, cluster: str, scaling: str) -> Workers:
         tasks = resolver.cluster_spec().as_dict()
     except (RuntimeError, ValueError, KeyError) as error:
         raise ValueError(f"cluster is {cluster}: {error}") from error
-    if not tasks.get("chief", []) + tasks.get("worker", []):
+    if not (tasks.get("chief") or tasks.get("worker")):
         raise ValueError(f"cluster is {cluster}: the environment names no workers (TF_CONFIG)")
     return join(resolver, scaling)
 

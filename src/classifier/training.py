@@ -152,9 +152,9 @@ def _batches_of(
     epochs: range,
     batches: Callable[..., tf.data.Dataset],
     class_weights: Mapping[int, float] | None,
-    **context: tf.distribute.InputContext,
+    **more: tf.distribute.InputContext,
 ) -> tf.data.Dataset:
-    found = batches(first_epoch=epochs.start, epochs=epochs.stop, **context)
+    found = batches(first_epoch=epochs.start, epochs=epochs.stop, **more)
     return weighted(found, class_weights)
 
 

@@ -11,18 +11,23 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import tensorflow as tf
 import yaml
+from kubernetes.client import ApiException
 
 from classifier import kubernetes
 from classifier.strategies import Workers
 from conftest import ROOT, command, free_port, run_stages, write_project
 
-Pods = list[tuple[str, str, str]]  # name, address of the node, phase
+Pods = list[tuple[str, str, str]]  # name, address, phase
+DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[Path, Callable[[Pods], None], list[str]]]:
+def cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, Callable[[Pods], None], list[str]]]:
     """A configuration for clients, what sets the pods that the server lists, and the requests'
     selectors."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     pods: Pods = []
     asked: list[str] = []
 
@@ -31,10 +36,14 @@ def cluster(tmp_path: Path) -> Iterator[tuple[Path, Callable[[Pods], None], list
             parts = urlsplit(self.path)
             query = parse_qs(parts.query)
             asked.append(query["labelSelector"][0])
+            assert query["fieldSelector"] == ["status.phase=Running"]
             items = [
-                {"metadata": {"name": name}, "status": {"hostIP": address, "phase": phase}}
+                {
+                    "metadata": {"name": name} | (DELETED if phase == "being deleted" else {}),
+                    "status": {"hostIP": "10.9.9.9", "podIP": address, "phase": "Running"},
+                }
                 for name, address, phase in pods
-                if query["fieldSelector"] == [f"status.phase={phase}"]
+                if phase in ("Running", "being deleted")
             ]
             content = json.dumps({"kind": "PodList", "apiVersion": "v1", "items": items}).encode()
             self.send_response(200 if parts.path == "/api/v1/namespaces/vision/pods" else 404)
@@ -85,9 +94,9 @@ def joined(
     return found
 
 
-def ask(workers: int = 2, timeout: float = 5.0) -> Workers:
+def ask(workers: int = 2, timeout: float = 5.0, namespace: str = "vision") -> Workers:
     return kubernetes.kubernetes(
-        namespace="vision",
+        namespace=namespace,
         selector="job-name=train",
         workers=workers,
         port=8470,
@@ -104,21 +113,23 @@ def test_workers_are_numbered_by_their_names(
     _, running, asked = cluster
     running([("train-1-b", "10.0.0.7", "Running"), ("train-0-x", "10.0.0.9", "Running")])
     for number, address in enumerate(["10.0.0.9", "10.0.0.7"]):
-        monkeypatch.setenv("HOST_IP", address)
+        monkeypatch.setenv("POD_IP", address)
         assert ask().number == number
     addresses = ["10.0.0.9:8470", "10.0.0.7:8470"]
     assert joined == [(addresses, "worker", 0), (addresses, "worker", 1)]
     assert set(asked) == {"job-name=train"}
 
 
-def test_a_pod_that_has_ended_is_no_worker(
+@pytest.mark.parametrize("phase", ["Failed", "being deleted"])
+def test_a_pod_that_goes_is_no_worker(
     cluster: tuple[Path, Callable[[Pods], None], list[str]],
     joined: list,
     monkeypatch: pytest.MonkeyPatch,
+    phase: str,
 ) -> None:
-    gone = ("train-0-a", "10.0.0.5", "Failed")
+    gone = ("train-0-a", "10.0.0.5", phase)
     cluster[1]([gone, ("train-0-b", "10.0.0.9", "Running"), ("train-1-c", "10.0.0.7", "Running")])
-    monkeypatch.setenv("HOST_IP", "10.0.0.7")
+    monkeypatch.setenv("POD_IP", "10.0.0.7")
     assert ask().number == 1
     assert joined[0][0] == ["10.0.0.9:8470", "10.0.0.7:8470"]
 
@@ -129,7 +140,7 @@ def test_the_first_waits_for_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, running, asked = cluster
-    monkeypatch.setenv("HOST_IP", "10.0.0.9")
+    monkeypatch.setenv("POD_IP", "10.0.0.9")
     first = ("train-0", "10.0.0.9", "Running")
     steps = iter([[first, ("train-1", "", "Pending")], [first, ("train-1", "10.0.0.7", "Running")]])
     running([first])
@@ -145,22 +156,17 @@ def test_the_first_waits_for_the_others(
         (
             [("train-0", "10.0.0.9", "Running")],
             "10.0.0.9",
-            "1 of 2 pods with job-name=train run after",
+            "job-name=train, after 0.1 s: 1 run, not 2",
         ),
-        ([("train-0", "10.0.0.9", "Pending")], "10.0.0.9", "0 of 2 pods"),
-        (
-            [("train-0", "10.0.0.9", "Running"), ("train-1", "10.0.0.9", "Running")],
-            "10.0.0.9",
-            "two pods are on one node, 10.0.0.9:8470, 10.0.0.9:8470: give them podAntiAffinity",
-        ),
+        ([("train-0", "10.0.0.9", "Pending")], "10.0.0.9", ": 0 run, not 2"),
         (
             [("train-0", "10.0.0.9", "Running"), ("train-1", "10.0.0.7", "Running")],
             "10.0.0.1",
-            "HOST_IP is '10.0.0.1', the address of none of the pods 10.0.0.9:8470, 10.0.0.7:8470",
+            "POD_IP is '10.0.0.1', the address of none of the pods 10.0.0.9:8470, 10.0.0.7:8470",
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_pods_that_are_not_all_there_or_not_this_one_are_refused(
     cluster: tuple[Path, Callable[[Pods], None], list[str]],
     joined: list,
     monkeypatch: pytest.MonkeyPatch,
@@ -169,18 +175,31 @@ def test_what_does_not_fit_is_refused(
     message: str,
 ) -> None:
     cluster[1](pods)
-    monkeypatch.setenv("HOST_IP", address)
+    monkeypatch.setenv("POD_IP", address)
     with pytest.raises(ValueError, match=message):
         ask(timeout=0.1)
     assert joined == []
 
 
-def test_a_pod_trains(
+def test_a_refusal_ends_the_wait_and_an_outage_does_not(
     cluster: tuple[Path, Callable[[Pods], None], list[str]],
-    tmp_path: Path,
+    joined: list,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(ValueError, match=r"the cluster does not list its pods: \(404\)"):
+        ask(timeout=60, namespace="another")
+    monkeypatch.setattr(kubernetes._Running, "list_pod_for_all_namespaces", _broken)
+    with pytest.raises(ValueError, match=r"job-name=train, after 0.1 s: \(503\)"):
+        ask(timeout=0.1)
+
+
+def _broken(*_: object, **__: object) -> None:
+    raise ApiException(status=503, reason="Service Unavailable")
+
+
+def test_a_pod_trains(
+    cluster: tuple[Path, Callable[[Pods], None], list[str]], tmp_path: Path
+) -> None:
     file, running, _ = cluster
     running([("train-0", "127.0.0.1", "Running")])
     folder = write_project(tmp_path / "project")
@@ -188,7 +207,7 @@ def test_a_pod_trains(
     train = [sys.executable, "-m", "stages.train", "pipeline=tiny", "strategy=kubernetes"]
     train.append("strategy.namespace=vision")
     alone = ["strategy.workers=1", f"strategy.port={free_port()}"]
-    output = command(*train, *alone, cwd=folder, KUBECONFIG=str(file), HOST_IP="127.0.0.1").stdout
+    output = command(*train, *alone, cwd=folder, KUBECONFIG=str(file), POD_IP="127.0.0.1").stdout
     assert " epochs in " in output
     assert (folder / "models" / "tiny" / "model.keras").exists()
 
@@ -198,18 +217,20 @@ def test_a_pod_trains(
     assert "this is no pod of a Kubernetes cluster" in result.stdout.splitlines()[-1]
 
 
-def test_the_example_s_pods_are_those_that_are_looked_for() -> None:
+def test_the_example_fits_the_strategy() -> None:
     documents = yaml.safe_load_all((ROOT / "examples" / "kubernetes.yaml").read_text("utf-8"))
     job = next(document for document in documents if document["kind"] == "Job")
     config = yaml.safe_load((ROOT / "conf" / "strategy" / "kubernetes.yaml").read_text("utf-8"))
+    assert job["metadata"]["namespace"] == config["namespace"]
     assert config["selector"] == f"job-name={job['metadata']['name']}"
     assert config["workers"] == job["spec"]["completions"] == job["spec"]["parallelism"]
     assert job["spec"]["completionMode"] == "Indexed"
     pod = job["spec"]["template"]["spec"]
-    assert pod["hostNetwork"] is True
     (container,) = pod["containers"]
+    assert f"strategy.workers={config['workers']}" in container["command"]
+    assert container["ports"] == [{"containerPort": config["port"]}]
     (volume,) = container["volumeMounts"]
     assert container["workingDir"] == volume["mountPath"]
     assert f"PYTHONPATH={volume['mountPath']}/src" in (ROOT / "Dockerfile").read_text("utf-8")
     path = {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"]}
-    assert path == {"HOST_IP": "status.hostIP"}
+    assert path == {"POD_IP": "status.podIP"}

@@ -47,9 +47,9 @@ def training_batches(
         mixing: ``MixUp`` or ``CutMix``, applied after them.
         workers: batches that are prepared in parallel.
         context: which of several processes that share each batch this one is, and how many
-            replicas there are; None for one of each. A process augments its own shard alone, the
-            same as within the whole batch, unless mixing or a layer needs the others too; of
-            shards on disk, it reads all.
+            replicas there are; None for one of each. A process augments its own rows alone, to
+            what they are within the whole batch, where every layer is a ``PerImageLayer`` and
+            nothing is mixed. It reads all TFRecord shards.
 
     Returns:
         A dataset of (uint8 (B, H, W, C), float32 (B, classes), one-hot or mixed), as many an
@@ -97,8 +97,7 @@ def training_batches(
     )
     if replicas > processes:
         dataset = dataset.rebatch(batch_size // replicas)
-    dataset = dataset.prefetch(2 * workers)
-    return dataset.with_options(_options(workers))
+    return dataset.prefetch(2 * workers * replicas // processes).with_options(_options(workers))
 
 
 class _Held:

@@ -1,4 +1,4 @@
-"""A small network whose dense layer sees where each feature is: soonest good on digits."""
+"""A small network whose dense layer sees where each feature is: fast and good on digits."""
 
 from collections.abc import Sequence
 

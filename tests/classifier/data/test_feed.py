@@ -20,7 +20,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), dtype=np.uint8
 IMAGES[:, 0, 0, 0] = np.arange(23)  # an image's number, where it is not augmented
 LABELS = np.arange(23) % 3
 POLICY = [keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)]
-EACH_ITS_OWN = [
+PER_IMAGE = [
     RandomResizedCrop((0.3, 0.9)),
     RandomAffine(0.1, 0.1, 0.1, 0.1),
     ColorJitter(0.1, (0.8, 1.2), (0.5, 2)),
@@ -96,10 +96,10 @@ def test_evaluation_keeps_the_order_and_every_image() -> None:
 @pytest.mark.parametrize(
     ("layers", "mixing"),
     [
-        (EACH_ITS_OWN, None),
+        (PER_IMAGE, None),
         (POLICY, None),
-        ([*EACH_ITS_OWN, POLICY[0]], None),
-        (EACH_ITS_OWN, keras.layers.MixUp()),
+        ([*PER_IMAGE, POLICY[0]], None),
+        (PER_IMAGE, keras.layers.MixUp()),
         ([], None),
     ],
     ids=["own layers", "Keras's layers", "both", "mixed", "none"],
