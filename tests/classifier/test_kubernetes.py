@@ -18,15 +18,14 @@ from classifier.strategies import Workers
 from conftest import ROOT, command, free_port, run_stages, write_project
 
 Pods = list[tuple[str, str, str]]  # name, address, phase
+# A configuration for clients, what sets the pods that the server lists, the requests' selectors.
+Cluster = tuple[Path, Callable[[Pods], None], list[str]]
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
 @pytest.fixture
-def cluster(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Path, Callable[[Pods], None], list[str]]]:
-    """A configuration for clients, what sets the pods that the server lists, and the requests'
-    selectors."""
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A Kubernetes API."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     pods: Pods = []
     asked: list[str] = []
@@ -74,7 +73,7 @@ def cluster(
 
 @pytest.fixture
 def joined(
-    cluster: tuple[Path, Callable[[Pods], None], list[str]], monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[tuple[list[str], str, int]]]:
     """What joins: the workers' addresses, the kind of task, and its number."""
     found: list[tuple[list[str], str, int]] = []
@@ -106,7 +105,7 @@ def ask(workers: int = 2, timeout: float = 5.0, namespace: str = "vision") -> Wo
 
 
 def test_workers_are_numbered_by_their_names(
-    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    cluster: Cluster,
     joined: list,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -122,7 +121,7 @@ def test_workers_are_numbered_by_their_names(
 
 @pytest.mark.parametrize("phase", ["Failed", "being deleted"])
 def test_a_pod_that_goes_is_no_worker(
-    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    cluster: Cluster,
     joined: list,
     monkeypatch: pytest.MonkeyPatch,
     phase: str,
@@ -135,7 +134,7 @@ def test_a_pod_that_goes_is_no_worker(
 
 
 def test_the_first_waits_for_the_others(
-    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    cluster: Cluster,
     joined: list,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -167,7 +166,7 @@ def test_the_first_waits_for_the_others(
     ],
 )
 def test_pods_that_are_not_all_there_or_not_this_one_are_refused(
-    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    cluster: Cluster,
     joined: list,
     monkeypatch: pytest.MonkeyPatch,
     pods: Pods,
@@ -182,7 +181,7 @@ def test_pods_that_are_not_all_there_or_not_this_one_are_refused(
 
 
 def test_a_refusal_ends_the_wait_and_an_outage_does_not(
-    cluster: tuple[Path, Callable[[Pods], None], list[str]],
+    cluster: Cluster,
     joined: list,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -197,9 +196,7 @@ def _broken(*_: object, **__: object) -> None:
     raise ApiException(status=503, reason="Service Unavailable")
 
 
-def test_a_pod_trains(
-    cluster: tuple[Path, Callable[[Pods], None], list[str]], tmp_path: Path
-) -> None:
+def test_a_pod_trains(cluster: Cluster, tmp_path: Path) -> None:
     file, running, _ = cluster
     running([("train-0", "127.0.0.1", "Running")])
     folder = write_project(tmp_path / "project")
