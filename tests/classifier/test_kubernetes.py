@@ -72,9 +72,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
 
 
 @pytest.fixture
-def joined(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[tuple[list[str], str, int]]]:
+def joined(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], str, int]]:
     """What joins: the workers' addresses, the kind of task, and its number."""
     found: list[tuple[list[str], str, int]] = []
 
@@ -87,7 +85,6 @@ def joined(
     monkeypatch.setattr(
         "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(cluster[0])
     )
-    monkeypatch.setattr("kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION", str(cluster[0]))
     monkeypatch.setattr(kubernetes, "PAUSE", 0.01)
     monkeypatch.setattr(kubernetes, "join", join)
     return found
