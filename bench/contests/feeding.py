@@ -14,7 +14,10 @@ BATCH_SIZE = 32
 def contests() -> Iterator[Contest]:
     model, batches, steps = trained("flowers", BATCH_SIZE)
     fixed = next(iter(batches(epochs=1)))
-    repeated = tf.data.Dataset.from_tensors(fixed).repeat()
+    # As in this project's batches: at times tf.data's autotuning stalls for a second at an end.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    repeated = tf.data.Dataset.from_tensors(fixed).repeat().with_options(options)
 
     def delivered() -> float:
         begun = time.perf_counter()

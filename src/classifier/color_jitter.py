@@ -1,6 +1,7 @@
 """A Keras augmentation layer: another light on the picture, and stronger or paler colours."""
 
 import math
+from functools import reduce
 from typing import Any
 
 import keras
@@ -58,8 +59,10 @@ class ColorJitter(PerImageLayer):
         saturation = tf.exp(weakest + (strongest - weakest) * draws[:, 2])
         images = _in_range(images + shift)
         mean = tf.reduce_mean(images, axis=(1, 2), keepdims=True)
-        images = _in_range(contrast * images + (1 - contrast) * mean)
-        strongest_channel = tf.reduce_max(images, axis=-1, keepdims=True)
+        # TensorFlow is slow along an axis of three: a row of means, and no maximum over channels.
+        means = tf.tile((1 - contrast) * mean, (1, 1, tf.shape(images)[2], 1))
+        images = _in_range(contrast * images + means)
+        strongest_channel = reduce(tf.maximum, tf.split(images, images.shape[-1], axis=-1))
         return saturation * images + (1 - saturation) * strongest_channel
 
     def get_config(self) -> dict[str, Any]:
