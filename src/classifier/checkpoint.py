@@ -8,8 +8,10 @@ if there had been no break.
 import hashlib
 import json
 import logging
+import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,14 @@ class Checkpoint(keras.callbacks.Callback):
             np.savez(file, allow_pickle=False, **{STATE: content}, **values)
 
 
+@contextmanager
+def unfinished(folder: Path) -> Iterator[None]:
+    """Keeps a training's checkpoints in ``folder`` until the block ends well, which deletes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    yield
+    shutil.rmtree(folder)
+
+
 def discard_damaged(folder: Path) -> None:
     """Deletes a training's checkpoints if one of them is damaged or missing, as a power failure
     leaves them.
@@ -89,7 +99,7 @@ def discard_damaged(folder: Path) -> None:
     best = folder / "best.keras"
     files = [*sorted(folder.glob("phase*.npz")), best]
     damaged = [file for file in files if not _intact(file)]
-    if damaged and damaged != files:
+    if damaged and any(file.exists() for file in files):
         log.warning("%s is damaged: training begins anew", damaged[0])
     for file in files if damaged else []:
         file.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """train: a Keras model from the chosen groups, its history, and its MLflow run."""
 
 import logging
-import shutil
 import time
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,7 @@ from stages.configuration import build, configured, pipelines
 from stages.layout import checkpoints, main_checkout, needed
 from stages.schemas import Train
 from stages.sweep import destination, report_sweep, run_name, sweep
+from stages.turn import turn
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,9 @@ def train(config: Train) -> float:
 
 
 def train_on(workers: Any, config: Train) -> float:
-    from classifier import checkpoint, saving, tracking, training
+    from classifier import saving, tracking, training
     from classifier.atomic import atomic_folder
+    from classifier.checkpoint import training_key, unfinished
     from classifier.data import feed, training_set
     from classifier.model_size import model_size
     from classifier.phases import plan
@@ -48,16 +49,18 @@ def train_on(workers: Any, config: Train) -> float:
         return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
 
     phases = plan(model, config, optimizer)
-    key = checkpoint.training_key(asdict(config) | {"outage": ""}, folders, model)
+    key = training_key(asdict(config) | {"outage": ""}, folders, model)
     progress = workers.folder(checkpoints(key))
     target = destination("train", name) if workers.chief else progress / "unused"
     tags = provenance.tags(name) | {"seed": str(config.seed), "model": model.name}
     params = pipelines()[name] | {"train": asdict(config)}
     title = run_name(model.name)
-    run = tracking.resumed_run(
-        main_checkout(), name, title, params, tags, progress / "run", config.outage, sweep()
-    )
-    with atomic_folder(target) as folder, run if workers.chief else tracking.unlogged():
+    run = tracking.unlogged()
+    if workers.chief:
+        run = tracking.resumed_run(
+            main_checkout(), name, title, params, tags, progress / "run", config.outage, sweep()
+        )
+    with turn(progress, target), unfinished(progress), atomic_folder(target) as folder, run:
         tracking.log_data(data.images, data.labels, name, source=tags["data.location"])
         tracking.log_text(training.summary(model), "summary.txt")
         tracking.log_metrics({"model": model_size(model)})
@@ -80,7 +83,6 @@ def train_on(workers: Any, config: Train) -> float:
         tracking.log_file(folder / "history.csv")
         saved = saving.save_forms(model, progress / "best.keras", folder, views)
         tracking.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
-    shutil.rmtree(progress)
     log.info("%d epochs in %.0f s", len(history), seconds)
     report_sweep(name, f"best_{config.monitor}")
     return best if config.monitor.endswith("accuracy") else -best  # more is better

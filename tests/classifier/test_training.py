@@ -151,16 +151,17 @@ def test_a_killed_training_ends_with_the_same_weights(
 @pytest.mark.fault(
     "a checkpoint cut off, as by a power failure", "begins anew, ends with the same weights"
 )
-@pytest.mark.parametrize("file", ["phase1.npz", "best.keras"])
+@pytest.mark.parametrize("files", ["phase1.npz", "best.keras", "phase1.npz best.keras"])
 def test_a_truncated_checkpoint_begins_anew_and_ends_with_the_same_weights(
-    tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, files: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = network()
     history = fit(whole, cosine()[0], tmp_path / "whole", epochs=6)
     with pytest.raises(KilledError):
         fit(network(), cosine()[0], tmp_path / "broken", epochs=6, on_epoch=kill_after(4))
-    damaged = tmp_path / "broken" / file
-    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    damaged = [tmp_path / "broken" / file for file in files.split()]
+    for file in damaged:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     epochs: list[int] = []
     resumed = network()
     again = fit(
@@ -170,7 +171,7 @@ def test_a_truncated_checkpoint_begins_anew_and_ends_with_the_same_weights(
         epochs=6,
         on_epoch=lambda epoch, logs: epochs.append(epoch),
     )
-    assert f"{damaged} is damaged: training begins anew" in caplog.text
+    assert f"{damaged[0]} is damaged: training begins anew" in caplog.text
     assert epochs == [1, 2, 3, 4, 5, 6]
     pd.testing.assert_frame_equal(again, history)
     for one, other in zip(resumed.get_weights(), whole.get_weights(), strict=True):

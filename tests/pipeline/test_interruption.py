@@ -90,6 +90,21 @@ def test_a_changed_configuration_starts_afresh(prepared: Path, run_stage: Run) -
     assert len(checkpoints()) == 1  # the killed one's, to go on from
 
 
+@pytest.mark.fault("two trainings of a pipeline at once", "the second waits; both end well")
+@pytest.mark.parametrize("epochs", [150, 3], ids=["the same", "another"])
+def test_two_trainings_at_once(prepared: Path, epochs: int) -> None:
+    second = [sys.executable, "-m", "stages.train", "pipeline=tiny", f"epochs={epochs}"]
+    with training("epochs=150") as process:
+        output = command(*second, cwd=prepared).stdout
+        assert process.wait(timeout=60) == 0
+    waited, _, trained = output.partition("waiting for another process that writes ")
+    assert "Epoch 1/" not in waited
+    assert f"Epoch 1/{epochs}\n" in trained
+    assert len(Path("models/tiny/history.csv").read_text().splitlines()) == 1 + epochs
+    assert [path.name for path in Path("models").iterdir()] == ["tiny"]
+    assert checkpoints() == []
+
+
 def checkpoints() -> list[Path]:
     return list(Path(".dvc/tmp/trainings").iterdir())
 
