@@ -38,13 +38,20 @@ def save_forms(
 
     ``model.keras`` is the best epoch (from ``checkpoint``), with the mean of its answers to
     ``views`` where there are any; ``last.keras`` is the last epoch, as it was trained;
-    ``architecture.json`` and ``model.weights.h5`` are the two parts of the best one.
+    ``architecture.json`` and ``model.weights.h5`` are the two parts of the best one, which
+    computes in float32 also where training did not: not every runtime knows another type.
     """
     save_model(last, folder / "last.keras")
-    if views is None:
-        canonicalize(checkpoint, folder / "model.keras")
+    best = load_model(checkpoint)
+    mixed = [of for of in best._flatten_layers() if of.dtype_policy.name.startswith("mixed_")]
+    for layer in mixed:
+        layer.dtype_policy = "float32"
+    if views is not None:
+        best = averaged(best, views)
+    if mixed or views is not None:
+        save_model(best, folder / "model.keras")
     else:
-        save_model(averaged(load_model(checkpoint), views), folder / "model.keras")
+        canonicalize(checkpoint, folder / "model.keras")
     best = load_model(folder / "model.keras")
     save_architecture(best, folder / "architecture.json")
     save_weights(best, folder / "model.weights.h5")

@@ -169,10 +169,12 @@ def test_options_together_and_the_stages_after(run_stage: Run, plain: Path) -> N
     status, error, _ = run_stage("train", "pipeline=tiny", *options, *groups)
     assert status == 0, error
     model = network_of(load_model(Path("models/tiny/model.keras")))
-    assert model.get_layer("block1_convolution1").compute_dtype == "bfloat16"
-    assert model.get_layer("probabilities").compute_dtype == "float32"
-    for stage in ("evaluate", "export"):
-        status, error, _ = run_stage(stage, "pipeline=tiny")
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    last = load_model(Path("models/tiny/last.keras"))
+    assert last.get_layer("block1_convolution1").compute_dtype == "bfloat16"
+    assert last.get_layer("probabilities").compute_dtype == "float32"
+    for words in (["evaluate"], ["export", "runtimes=[litert]"]):
+        status, error, _ = run_stage(*words, "pipeline=tiny")
         assert status == 0, error
     keras.config.set_dtype_policy("float32")
 
