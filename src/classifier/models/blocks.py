@@ -110,3 +110,19 @@ def check_halvings(image_shape: tuple[int, int, int], halvings: int) -> None:
         raise ValueError(
             f"{min(image_shape[:2])} pixels are too few for {halvings} halvings (filters)"
         )
+
+
+def check_trims(image_shape: tuple[int, int, int], windows: Sequence[tuple[int, int]]) -> None:
+    """Checks that windows (kernel size, strides), one after another without padding, fit.
+
+    Raises:
+        ValueError: the image is too small.
+    """
+    side = min(image_shape[:2])
+    for size, strides in windows:
+        side = (side - size) // strides + 1
+        if side < 1:
+            raise ValueError(
+                f"{min(image_shape[:2])} pixels are too few for {len(windows)} convolutions and "
+                "poolings without padding: take fewer filters or a smaller kernel_size"
+            )

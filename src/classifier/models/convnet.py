@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from classifier.models.blocks import check_halvings, convolution, head, pooling, unit
+from classifier.models.blocks import check_halvings, check_trims, convolution, head, pooling, unit
 
 
 def convnet(
@@ -44,7 +44,8 @@ def convnet(
     if padding == "same":
         check_halvings(image_shape, len(filters))
     else:
-        _check_trims(image_shape, len(filters), convolutions, kernel_size, pool)
+        last = [(kernel_size, 2)] if pool == "strides" else [(kernel_size, 1), (2, 2)]
+        check_trims(image_shape, len(filters) * [*(convolutions - 1) * [(kernel_size, 1)], *last])
     model = keras.Sequential(name="convnet")
     model.add(keras.Input(image_shape, dtype="uint8", name="image"))
     model.add(preprocessing)
@@ -67,21 +68,3 @@ def convnet(
     for step in head(classes, dropout=dropout, weight_decay=weight_decay):
         model.add(step)
     return model
-
-
-def _check_trims(
-    image_shape: tuple[int, int, int], blocks: int, convolutions: int, kernel_size: int, pool: str
-) -> None:
-    size = min(image_shape[:2])
-    for _ in range(blocks):
-        for number in range(1, convolutions + 1):
-            size -= kernel_size - 1
-            if pool == "strides" and number == convolutions:
-                size = (size + 1) // 2
-        if pool != "strides":
-            size //= 2
-        if size < 1:
-            raise ValueError(
-                f"{min(image_shape[:2])} pixels are too few for {blocks} blocks (filters) of "
-                f"{convolutions} convolutions that trim {kernel_size - 1} pixels each: padding=same"
-            )

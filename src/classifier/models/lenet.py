@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from classifier.models.blocks import convolution, head, unit
+from classifier.models.blocks import check_trims, convolution, head, unit
 
 
 def lenet(
@@ -43,7 +43,7 @@ def lenet(
             f"filters, kernel_size and strides need a value for each convolution, but have "
             f"{len(filters)}, {len(kernel_size)} and {len(strides)}"
         )
-    _check_size(image_shape, kernel_size, strides)
+    check_trims(image_shape, list(zip(kernel_size, strides, strict=True)))
     model = keras.Sequential(name="lenet")
     model.add(keras.Input(image_shape, dtype="uint8", name="image"))
     model.add(preprocessing)
@@ -65,16 +65,3 @@ def lenet(
     for step in head(classes, dropout=dropout, weight_decay=weight_decay):
         model.add(step)
     return model
-
-
-def _check_size(
-    image_shape: tuple[int, int, int], kernel_size: Sequence[int], strides: Sequence[int]
-) -> None:
-    side = min(image_shape[:2])
-    for size, stride in zip(kernel_size, strides, strict=True):
-        side = (side - size) // stride + 1
-        if side < 1:
-            raise ValueError(
-                f"{min(image_shape[:2])} pixels are too few for convolutions of kernel_size "
-                f"{list(kernel_size)} with strides {list(strides)}"
-            )

@@ -93,7 +93,7 @@ def test_an_image_too_small_is_refused(family: str) -> None:
 def test_lenet_s_strides_and_valid_padding() -> None:
     model = build_model("lenet", size=18, filters=[4, 8], kernel_size=[5, 3], strides=[2, 1])
     assert model.get_layer("features").input.shape == (None, 5, 5, 8)  # 18, 14, 7, 5
-    with pytest.raises(ValueError, match=r"20 pixels are too few .* \[2, 1, 2, 1\]"):
+    with pytest.raises(ValueError, match="20 pixels are too few for 4 convolutions and "):
         build_model("lenet", size=20)
     assert build_model("lenet", size=21).get_layer("features").input.shape == (None, 1, 1, 64)
     with pytest.raises(ValueError, match="a value for each convolution, but have 2, 4 and 4"):
@@ -134,9 +134,9 @@ def test_convnet_s_padding_and_pooling(padding: str, pool: str, size: int) -> No
     assert found == ([] if pool == "strides" else [kinds[pool]] * 3)
 
 
-@pytest.mark.parametrize("pool", ["strides", "max"])
-def test_convolutions_that_trim_too_much_are_refused(pool: str) -> None:
-    with pytest.raises(ValueError, match=r"28 pixels .* trim 2 pixels each: padding=same"):
+@pytest.mark.parametrize(("pool", "windows"), [("strides", 6), ("max", 9)])
+def test_convolutions_that_trim_too_much_are_refused(pool: str, windows: int) -> None:
+    with pytest.raises(ValueError, match=f"28 pixels are too few for {windows} convolutions"):
         build_model("convnet", size=28, filters=[4, 8, 16], padding="valid", pool=pool)
 
 
