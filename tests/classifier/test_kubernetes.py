@@ -1,6 +1,9 @@
 """The pods of a job become workers: by a Kubernetes API of this test, which lists them."""
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -8,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import mlflow
 import pytest
 import tensorflow as tf
 import yaml
@@ -15,17 +19,44 @@ from kubernetes.client import ApiException
 
 from classifier import kubernetes
 from classifier.strategies import Workers
-from conftest import ROOT, command, free_port, run_stages, write_project
+from conftest import ROOT, command, free_port, run_stages, without_store, write_project
 
 Pods = list[tuple[str, str, str]]  # name, address, phase
 # A configuration for clients, what sets the pods that the server lists, the requests' selectors.
 Cluster = tuple[Path, Callable[[Pods], None], list[str]]
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+HOSTS = ("10.87.0.1", "10.87.0.2")  # of this host, once there is a second one
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A Kubernetes API."""
+def second_host() -> Iterator[list[str]]:
+    """What begins a command that is to run on another host: a network namespace."""
+    host = f"test{os.getpid()}"
+    inside = ["ip", "netns", "exec", host]
+    if (
+        not shutil.which("ip")
+        or subprocess.run(["ip", "netns", "add", host], stderr=subprocess.DEVNULL).returncode
+    ):
+        pytest.skip("needs the right to make network namespaces")
+    try:
+        for line in (
+            f"link add {host} type veth peer name inner netns {host}",
+            f"addr add {HOSTS[0]}/24 dev {host}",
+            f"link set {host} up",
+        ):
+            subprocess.run(["ip", *line.split()], check=True)
+        for line in (f"addr add {HOSTS[1]}/24 dev inner", "link set inner up", "link set lo up"):
+            subprocess.run([*inside, "ip", *line.split()], check=True)
+        yield inside
+    finally:
+        subprocess.run(["ip", "netns", "delete", host], check=True)
+
+
+@pytest.fixture
+def cluster(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    """A Kubernetes API, at a parameter's address or for this host alone."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     pods: Pods = []
     asked: list[str] = []
@@ -56,9 +87,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     def running(found: Pods) -> None:
         pods[:] = found
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+    with ThreadingHTTPServer((getattr(request, "param", "127.0.0.1"), 0), Api) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
+        address = "http://{}:{}".format(*server.server_address)
         file = tmp_path / "kubeconfig"
         content = {
             "clusters": [{"name": "test", "cluster": {"server": address}}],
@@ -209,6 +240,34 @@ def test_a_pod_trains(cluster: Cluster, tmp_path: Path) -> None:
     result = command(*train, *alone, cwd=folder, check=False, KUBECONFIG=nowhere)
     assert result.returncode == 1
     assert "this is no pod of a Kubernetes cluster" in result.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("cluster", HOSTS[:1], indirect=True)
+def test_two_pods_train_one_model(second_host: list[str], cluster: Cluster, tmp_path: Path) -> None:
+    file, running, _ = cluster
+    running([(f"train-{number}", address, "Running") for number, address in enumerate(HOSTS)])
+    folder = write_project(tmp_path / "project")
+    run_stages(folder, "download", "split", "normalize", "augment")
+    train = [sys.executable, "-m", "stages.train", "pipeline=tiny", "strategy=kubernetes"]
+    train += ["strategy.namespace=vision", f"strategy.port={free_port()}", "epochs=3"]
+    pods = [
+        subprocess.Popen(
+            [*before, *train],
+            cwd=folder,
+            env={**without_store(), "KUBECONFIG": str(file), "POD_IP": address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for before, address in zip(([], second_host), HOSTS, strict=True)
+    ]
+    for output in [pod.communicate(timeout=120)[0] for pod in pods]:
+        assert "3 epochs in " in output
+    assert [pod.returncode for pod in pods] == [0, 0]
+    assert (folder / "models" / "tiny" / "model.keras").exists()
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert run.info.status == "FINISHED"
 
 
 def test_the_example_fits_the_strategy() -> None:
