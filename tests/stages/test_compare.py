@@ -14,6 +14,8 @@ from stages import compare
 def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny pipeline's run, and one that was trained for longer."""
     folder = write_project(tmp_path_factory.mktemp("compare") / "project")
+    photos = folder.with_name("project-photos")
+    (photos / "blue").rename(photos / "None")  # a name that pandas would take for a missing value
     run_stages(folder, "download", "split", "normalize", "augment")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -44,7 +46,7 @@ def test_two_latest_runs(
     assert {"test.accuracy", "test.calibration.ece", "model.parameters"} <= set(rows)
     assert "train.seed" not in rows  # the same in both
     assert lines[0].split() == ["convnet", "convnet", "epochs=30"]
-    assert {"red", "green", "blue"} <= set(rows)
+    assert {"red", "green", "None"} <= set(rows)
     assert "McNemar's p = " in lines[-1]
 
 

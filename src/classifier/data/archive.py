@@ -6,6 +6,7 @@ more bytes or files than allowed is refused.
 
 import errno
 import lzma
+import re
 import stat
 import struct
 import tarfile
@@ -28,6 +29,8 @@ DAMAGED = (
     RuntimeError,
     ValueError,
 )
+# A drive's letter, a backslash or NUL; and what is no UTF-8, which no table could hold.
+UNSAFE = re.compile(r"^[A-Za-z]:|[\\\0\ud800-\udfff]")
 IMAGE_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
@@ -67,7 +70,7 @@ def _read_images(path: Path, max_bytes: int, max_files: int) -> Iterator[Member]
     members = _zip_members if zipfile.is_zipfile(path) else _tar_members
     for name, size, content in members(path):
         pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name or ":" in name:
+        if pure.is_absolute() or ".." in pure.parts or UNSAFE.search(name):
             raise ArchiveError(f"{path.name}: unsafe name {name!r}")
         files += 1
         total += size

@@ -111,7 +111,10 @@ def assign_splits(
     if conflicting_labels == "drop":
         table.loc[find_conflicts(table).index, "split"] = DROPPED
     if duplicates == "drop":
-        table.loc[find_duplicates(table).index, "split"] = DROPPED
+        # An official test image is the first of its like: that split keeps its images.
+        official = (table["official"] == "test") & (test is None)
+        ordered = pd.concat([table[official], table[~official]])
+        table.loc[find_duplicates(ordered).index, "split"] = DROPPED
     if test is None:
         official = table["official"] == "test"
         if not official.any():

@@ -76,4 +76,5 @@ def _predictions(run: Run) -> pd.DataFrame:
     with TemporaryDirectory() as folder:
         uri = f"runs:/{run.info.run_id}/evaluation/predictions.csv"
         path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
-        return pd.read_csv(path, dtype={"id": str, "class": str, "predicted": str})
+        text = {"id": str, "class": str, "predicted": str}
+        return pd.read_csv(path, dtype=text, keep_default_na=False)

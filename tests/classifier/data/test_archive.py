@@ -38,7 +38,7 @@ def test_images_by_folder(tmp_path: Path, kind: str) -> None:
         "top/LICENSE.txt": b"text",
         "top/cats/1.jpg": b"one",
         "top/cats/.hidden.jpg": b"x",
-        "top/dogs/2.PNG": b"two",
+        "top/dogs/12:30:05.PNG": b"two",
         "top/dogs/notes.txt": b"x",
         "loose.jpg": b"x",
     }
@@ -51,7 +51,7 @@ def test_images_by_folder(tmp_path: Path, kind: str) -> None:
         write_tar(path, entries, "w" if kind == "tar" else "w:gz")
     assert list(read_images(path, **LIMITS)) == [
         ("cats/1.jpg", "cats", b"one"),
-        ("dogs/2.PNG", "dogs", b"two"),
+        ("dogs/12:30:05.PNG", "dogs", b"two"),
     ]
 
 
@@ -59,6 +59,8 @@ HOSTILE = {
     "traversal": ({"a/../../b.jpg": b""}, "unsafe name"),
     "absolute": ({"/a/b.jpg": b""}, "unsafe name"),
     "drive": ({"C:/a/b.jpg": b""}, "unsafe name"),
+    "backslash": ({"a\\..\\b.jpg": b""}, "unsafe name"),
+    "Latin-1": ({"a/caf\udce9.jpg": b""}, r"unsafe name 'a/caf\\udce9.jpg'"),
     "symlink": ({"": special("a/b.jpg", tarfile.SYMTYPE)}, "is a link"),
     "hardlink": ({"": special("a/b.jpg", tarfile.LNKTYPE)}, "is a link"),
     "device": ({"": special("a/b.jpg", tarfile.CHRTYPE)}, "is a device"),

@@ -115,7 +115,8 @@ def test_dropping_duplicates_keeps_the_first() -> None:
     assert dropped.tolist() == [f"cat/again{number}" for number in range(30)]
 
 
-def test_official_test_split_is_untouched_and_does_not_leak() -> None:
+@pytest.mark.parametrize("duplicates", ["keep", "drop"])
+def test_official_test_split_is_untouched_and_does_not_leak(duplicates: str) -> None:
     train, test = (
         table(SIZES, official="train"),
         table({"cat": 20, "dog": 20, "owl": 20}, 0, "test"),
@@ -124,7 +125,11 @@ def test_official_test_split_is_untouched_and_does_not_leak() -> None:
     test.loc[:, "sha256"] = [f"{number:064d}" for number in range(60)]
     train.loc[train.index[0], "sha256"] = test["sha256"].iloc[0]
     found = assign_splits(
-        pd.concat([train, test], ignore_index=True), validation=20, test=None, seed=1
+        pd.concat([train, test], ignore_index=True),
+        validation=20,
+        test=None,
+        seed=1,
+        duplicates=duplicates,
     )
     assert found["id"][found["split"] == "test"].tolist() == test["id"].tolist()
     assert found["split"].iloc[0] == "dropped"
