@@ -54,4 +54,4 @@ lock: ## Resolve requirements*.txt anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra kubernetes --extra ray --extra server --extra gpu pyproject.toml -o requirements-gpu.txt
 
 clean: ## Delete the outputs and the MLflow store; the DVC cache stays
-	rm -rf data/raw data/split data/normalized data/augmented models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp
+	rm -rf data/raw data/split data/normalized data/augmented models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp/trainings
