@@ -32,7 +32,7 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        log.warning("waiting for another process that writes %s", path)
+        log.warning("waiting for another process that writes %s (it holds %s)", path, file)
         lock.acquire()
     try:
         yield
