@@ -93,12 +93,19 @@ def test_a_changed_configuration_starts_afresh(prepared: Path, run_stage: Run) -
 @pytest.mark.fault("two trainings of a pipeline at once", "the second waits; both end well")
 @pytest.mark.parametrize("epochs", [150, 3], ids=["the same", "another"])
 def test_two_trainings_at_once(prepared: Path, epochs: int) -> None:
-    second = [sys.executable, "-m", "stages.train", "pipeline=tiny", f"epochs={epochs}"]
+    words = [sys.executable, "-m", "stages.train", "pipeline=tiny", f"epochs={epochs}"]
     with training("epochs=150") as process:
-        output = command(*second, cwd=prepared).stdout
-        assert process.wait(timeout=60) == 0
-    waited, _, trained = output.partition("waiting for another process that writes ")
-    assert "Epoch 1/" not in waited
+        process.send_signal(signal.SIGSTOP)
+        second = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert second.stdout is not None
+        while "waiting for another process that writes " not in (line := second.stdout.readline()):
+            assert line, "it did not wait"
+            assert "Epoch 1/" not in line
+        process.send_signal(signal.SIGCONT)
+        trained = second.stdout.read()
+        assert second.wait() == process.wait(timeout=60) == 0, trained
     assert f"Epoch 1/{epochs}\n" in trained
     assert len(Path("models/tiny/history.csv").read_text().splitlines()) == 1 + epochs
     assert [path.name for path in Path("models").iterdir()] == ["tiny"]
