@@ -27,11 +27,10 @@ def train(config: Train) -> float:
 
 
 def train_on(workers: Any, config: Train) -> float:
-    from classifier import saving, tracking, training
+    from classifier import model_size, saving, tracking, training
     from classifier.atomic import atomic_folder
     from classifier.checkpoint import training_key, unfinished
     from classifier.data import feed, training_set
-    from classifier.model_size import model_size
     from classifier.phases import plan
 
     name, batch_size = config.pipeline, workers.batch_size(config.batch_size)
@@ -39,7 +38,6 @@ def train_on(workers: Any, config: Train) -> float:
     data = training_set.read_training_set(*folders)
     steps = feed.steps_per_epoch(len(data.images), batch_size)
     mixing = build("mixing", config.mixing, dtype="float32")
-    batches = data.batches(batch_size, seed=config.seed, mixing=mixing, workers=config.workers)
     model = build("model", based(config.model), data.shape, data.classes, data.preprocessing)
     views = build("views", config.views, data.shape)
 
@@ -63,12 +61,12 @@ def train_on(workers: Any, config: Train) -> float:
     with turn(progress, target), unfinished(progress), atomic_folder(target) as folder, run:
         tracking.log_data(data.images, data.labels, name, source=tags["data.location"])
         tracking.log_text(training.summary(model), "summary.txt")
-        tracking.log_metrics({"model": model_size(model)})
+        tracking.log_metrics({"model": model_size.model_size(model)})
         begun = time.perf_counter()
         history = training.fit(
             model,
             phases,
-            batches,
+            data.batches(batch_size, seed=config.seed, mixing=mixing, workers=config.workers),
             data.validation_batches(),
             config,
             steps=steps,
