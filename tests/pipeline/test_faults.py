@@ -57,7 +57,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outputs]:
     for stage, output in STAGES.items():
         before = (folder / output).rename(tmp_path_factory.mktemp(stage) / "before")
         code = KILLED.format(stage=stage, output=output)
-        end = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True)
+        words = [sys.executable, "-c", code]
+        end = subprocess.run(words, cwd=folder, env=without_store(), capture_output=True)
         assert end.returncode == -signal.SIGKILL, end.stderr
         assert not (folder / output).exists()
         before.rename(folder / output)
@@ -168,6 +169,7 @@ def test_too_little_memory_for_the_batch_is_said_before_the_first_epoch(
     found = subprocess.run(
         [*words, "stages.train", "pipeline=tiny", "model.filters=[160]", "batch_size=27"],
         cwd=project,
+        env=without_store(),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
         capture_output=True,
         text=True,

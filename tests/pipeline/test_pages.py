@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from classifier.data.drawings import KINDS, draw_flower
-from conftest import ROOT, served, stage
+from conftest import ROOT, served, stage, without_store
 from stages.layout import FOLDERS
 from stages.recipe import apply_recipe
 
@@ -133,8 +133,8 @@ def test_a_dropped_rose_gets_the_answer_of_the_command_line(
 ) -> None:
     rose = tmp_path / "rose.png"
     rose.write_bytes(drawing("roses"))
-    words = ("classifier.predict", "flowers", str(rose), "--format", "json")
-    printed = subprocess.run([sys.executable, "-m", *words], cwd=checkout, stdout=subprocess.PIPE)
+    words = [sys.executable, "-m", "classifier.predict", "flowers", rose, "--format", "json"]
+    printed = subprocess.run(words, cwd=checkout, env=without_store(), stdout=subprocess.PIPE)
     best = json.loads(printed.stdout)[0]["top"][0]
     panel = tab(page, "flowers")
     panel.locator("input[type=file]").set_input_files(rose)
