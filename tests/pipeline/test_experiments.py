@@ -1,6 +1,10 @@
 """DVC experiments: every run is in the one MLflow store of the main checkout."""
 
 import json
+import os
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -50,6 +54,28 @@ def test_swapping_a_group_is_one_option(repository: Path) -> None:
     assert "swapped" in shown(repository)
 
 
+def names(folder: Path) -> list[str]:
+    """The finished experiments' names."""
+    return command("dvc", "exp", "list", "--name-only", cwd=folder).stdout.split()
+
+
+def run_queue(folder: Path, experiments: int) -> None:
+    """Runs them all at once, each in a worker of its own.
+
+    ``dvc exp run --run-all`` waits until the workers have gone, which those of several that begin
+    at once may never do (https://github.com/treeverse/dvc/issues/10428).
+    """
+    known = names(folder)
+    command("dvc", "queue", "start", "--jobs", str(experiments), cwd=folder)
+    deadline = time.monotonic() + 300
+    while len(names(folder)) < len(known) + experiments:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    for file in (folder / ".dvc" / "tmp" / "exps" / "celery").glob("*.pid"):
+        with suppress(ProcessLookupError):
+            os.kill(int(file.read_text()), signal.SIGTERM)
+
+
 @pytest.mark.fault("four queued experiments at once on one store", "every run is in it")
 def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(repository: Path) -> None:
     before = len(runs(repository))
@@ -61,7 +87,7 @@ def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(reposit
     sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01,0.001,0.0001"
     command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", "evaluate@tiny", cwd=repository)
     script.write_text(original)
-    command("dvc", "exp", "run", "--run-all", "--jobs", "4", cwd=repository)
+    run_queue(repository, experiments=4)
     new = runs(repository)[: len(runs(repository)) - before]
     rates = sorted(run.data.params["train.optimizer.learning_rate"] for run in new)
     assert rates == ["0.0001", "0.001", "0.01", "0.1"]
