@@ -33,13 +33,9 @@ def second_host() -> Iterator[list[str]]:
     """What begins a command that is to run on another host: a network namespace."""
     host = f"test{os.getpid()}"
     inside = ["ip", "netns", "exec", host]
-    if (
-        not shutil.which("ip")
-        or subprocess.run(["ip", "netns", "add", host], stderr=subprocess.DEVNULL).returncode
-    ):
-        pytest.skip("needs the right to make network namespaces")
     try:
         for line in (
+            f"netns add {host}",
             f"link add {host} type veth peer name inner netns {host}",
             f"addr add {HOSTS[0]}/24 dev {host}",
             f"link set {host} up",
@@ -47,9 +43,16 @@ def second_host() -> Iterator[list[str]]:
             subprocess.run(["ip", *line.split()], check=True)
         for line in (f"addr add {HOSTS[1]}/24 dev inner", "link set inner up", "link set lo up"):
             subprocess.run([*inside, "ip", *line.split()], check=True)
-        yield inside
-    finally:
-        subprocess.run(["ip", "netns", "delete", host], check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        _remove(host)
+        pytest.skip(f"needs the right to make network namespaces: {error}")
+    yield inside
+    _remove(host)
+
+
+def _remove(host: str) -> None:
+    if shutil.which("ip"):
+        subprocess.run(["ip", "netns", "delete", host], stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture
