@@ -1,14 +1,14 @@
-"""Both pipelines beside the published examples, in one run on one machine, turn by turn.
+"""Compares both pipelines with the published examples: one run on one machine, in turn.
 
 $ python bench/accuracy.py                                  # standard recipes, 3 seeds: an hour
 $ python bench/accuracy.py --recipes best --seeds 7 --peer-seeds    # the long ones, once, alone
 
-Each contender is trained in a process of its own, from nothing, on the same files; the test split
-is looked at once a training, at its end. Prints a table: medians of the seeds' times, and the mean
-of their accuracies with the smallest and largest; "to goal" is the time to 99.2 % of the digits' or
-75 % of the flowers' validation split, where a seed that never gets there counts as the slowest.
-With ``--log FILE`` a run that was stopped goes on where it was: each result is a line of JSON
-there, and what the file has is not trained again.
+Each contender is trained from scratch in its own process, on the same files. The test split is
+read once per training, at its end. Prints a table: the medians of the times over the seeds, and the
+mean accuracy with the smallest and the largest. "To goal" is the time until the validation accuracy
+is 99.2 % (digits) or 75 % (flowers); a seed that never reaches it counts as the slowest. With
+``--log FILE`` each result is appended to the file as a line of JSON, and a stopped run continues
+after the last one.
 """
 
 import argparse
@@ -22,20 +22,20 @@ from itertools import product
 from pathlib import Path
 
 from checkout import ROOT, Result, checkout, run, set_params, train
-from classifier.data.manifest import SPLITS, read_manifest
-from classifier.data.raw import read_raw
+from classifier.catalog.manifest import SPLITS, read_manifest
+from classifier.catalog.raw import read_raw
 
 PEERS = {
     "mnist": ("mnist_convnet", "Keras example, mnist_convnet"),
     "flowers": ("flowers_tutorial", "TensorFlow tutorial, image classification"),
 }
 HEADER = "| data | contender | seeds | test accuracy | training | to goal | images/s | parameters |"
-GOALS = {"mnist": 0.992, "flowers": 0.75}  # validation accuracy that the table says the time to
+GOALS = {"mnist": 0.992, "flowers": 0.75}  # validation accuracies: the table has the time to them
 
 
 @cache  # the same for every seed
 def peer_data(folder: Path, pipeline: str) -> Path:
-    """What the peer reads: MNIST's file, or the flowers as a folder a split and a class."""
+    """What the peer reads: MNIST's file, or a folder of flowers per split and class."""
     run(folder, "dvc", "repro", "--quiet", f"split@{pipeline}")
     raw = folder / "data" / "raw" / pipeline
     source = json.loads((raw / "source.json").read_text("utf-8"))
@@ -57,14 +57,14 @@ def peer(script: str, data: Path, seed: int) -> Result:
     return Result(**json.loads(output.splitlines()[-1]))
 
 
-def measured(log: Path | None) -> dict[tuple[str, str, int], Result]:
-    """What the log has, by data, contender and seed."""
+def read_log(log: Path | None) -> dict[tuple[str, str, int], Result]:
+    """The results in the log, by data, contender and seed."""
     lines = log.read_text("utf-8").splitlines() if log and log.exists() else []
     rows = [json.loads(line) for line in lines]
     return {(row.pop("data"), row.pop("contender"), row.pop("seed")): Result(**row) for row in rows}
 
 
-def remember(log: Path | None, data: str, contender: str, seed: int, result: Result) -> None:
+def append_to_log(log: Path | None, data: str, contender: str, seed: int, result: Result) -> None:
     if log:
         row = {"data": data, "contender": contender, "seed": seed, **result._asdict()}
         with log.open("a", encoding="utf-8") as file:
@@ -72,7 +72,7 @@ def remember(log: Path | None, data: str, contender: str, seed: int, result: Res
 
 
 def time_to(result: Result, goal: float) -> float:
-    """Seconds; infinite where it never got there."""
+    """Seconds until the validation accuracy is ``goal``; infinite if it never is."""
     return next((seconds for seconds, value in result.validation if value >= goal), math.inf)
 
 
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path)
     arguments = parser.parse_args()
     peer_seeds = arguments.seeds if arguments.peer_seeds is None else arguments.peer_seeds
-    known = measured(arguments.log)
+    known = read_log(arguments.log)
     results: dict[tuple[str, str], list[Result]] = {}
     with checkout() as folder:
         for pipeline in arguments.pipelines:
@@ -121,13 +121,13 @@ def main() -> None:
                     set_params(folder, {f"{pipeline}.train.seed": seed})
                     result = train(folder, pipeline)
                 if (pipeline, contender, seed) not in known:
-                    remember(arguments.log, pipeline, contender, seed, result)
+                    append_to_log(arguments.log, pipeline, contender, seed, result)
                 results.setdefault((pipeline, contender), []).append(result)
                 print(row(pipeline, f"{contender}, seed {seed}", [result]), file=sys.stderr)
     print(HEADER)
     print("|---|---|---|---|---|---|---|---|")
-    for (pipeline, contender), found in results.items():
-        print(row(pipeline, contender, found))
+    for (pipeline, contender), of_seeds in results.items():
+        print(row(pipeline, contender, of_seeds))
 
 
 if __name__ == "__main__":

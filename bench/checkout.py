@@ -1,7 +1,6 @@
-"""A checkout to measure in: the code as it lies here, its own outputs and MLflow store."""
+"""A checkout to measure in: a copy of this code, with its own outputs and MLflow store."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,17 +15,19 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
+from stages.programs import environment
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 class Result(NamedTuple):
-    """What one training came to."""
+    """The results of one training."""
 
     accuracy: float  # of the test split
     seconds: float  # of training
-    images: int  # that it was trained on, each epoch's counted
+    images: int  # trained on, summed over the epochs
     parameters: int
-    validation: list[tuple[float, float]]  # seconds since the start and accuracy, an epoch each
+    validation: list[tuple[float, float]]  # per epoch: seconds since the start, accuracy
 
 
 @contextmanager
@@ -50,14 +51,8 @@ def checkout() -> Iterator[Path]:
         yield folder
 
 
-def environment() -> dict[str, str]:
-    """This virtual environment's programs, and no MLflow server."""
-    found = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    return {**found, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{found['PATH']}"}
-
-
 def run(folder: Path, *words: str) -> None:
-    """Runs a program of this virtual environment there; what it prints goes to standard error."""
+    """Runs this virtual environment's program in ``folder``; its output goes to standard error."""
     subprocess.run(words, cwd=folder, env=environment(), stdout=sys.stderr, check=True)
 
 
@@ -75,14 +70,14 @@ def set_params(folder: Path, changes: dict[str, Any]) -> None:
 
 
 def copy_pipeline(folder: Path, pattern: str, name: str, changes: dict[str, Any]) -> None:
-    """Adds a pipeline that is like ``pattern`` but for values by their keys in its section."""
+    """Adds the pipeline ``name``: a copy of ``pattern`` with ``changes`` by keys of its section."""
     sections = YAML(typ="safe").load(folder / "params.yaml")["pipelines"][pattern]
     set_params(folder, {name: sections})
     set_params(folder, {f"{name}.{key}": value for key, value in changes.items()})
 
 
 def train(folder: Path, pipeline: str) -> Result:
-    """Trains and evaluates the pipeline there, whatever lock and cache know of it."""
+    """Trains the pipeline in ``folder``, even if DVC has its outputs, and evaluates it."""
     run(folder, "dvc", "repro", "--quiet", f"augment@{pipeline}")
     run(folder, "dvc", "repro", "--quiet", "--force", "--single-item", f"train@{pipeline}")
     run(folder, "dvc", "repro", "--quiet", f"evaluate@{pipeline}")
@@ -105,8 +100,9 @@ def train(folder: Path, pipeline: str) -> Result:
 
 
 def latest_run(folder: Path, pipeline: str) -> Run:
-    """The pipeline's newest MLflow run there."""
+    """The pipeline's newest MLflow run in ``folder``."""
     experiment = _store(folder).get_experiment_by_name(pipeline)
+    assert experiment is not None  # the pipeline was trained in this folder
     return _store(folder).search_runs([experiment.experiment_id], max_results=1)[0]
 
 

@@ -1,11 +1,11 @@
-"""What each choice is worth: every file of the groups, and every option, alone, by one table.
+"""The effect of each choice alone: every file of the groups and every option, in one table.
 
 $ python bench/choices.py                                    # all, on few digits
 $ python bench/choices.py --pipelines mnist flowers --groups model     # the model families
 
-A row a choice: the pipeline as params.yaml has it, on fewer images for fewer epochs, with that one
-value changed. Prints the best validation accuracy, as the test split decides no choice, the time of
-training, and the model's parameters and multiply-adds an image.
+One row per choice: the pipeline of params.yaml with that one value changed, on fewer images and for
+fewer epochs. Prints the best validation accuracy (the test split must not decide a choice), the
+training time, and the model's parameters and multiply-adds per image.
 """
 
 import argparse
@@ -26,7 +26,7 @@ STAGES = {
     "mixing": "train",
     "policy": "augment",
 }
-ELSEWHERE = {"transfer"}  # of use with a base only: bench/transfer.py
+ELSEWHERE = {"transfer"}  # needs a base: bench/transfer.py
 OPTIONS: dict[str, list[Any]] = {
     "normalize.method": ["rescale", "standardize", "per_image", "local_contrast"],
     "train.model.activation": ["relu", "elu", "tanh", "gelu", "swish"],
@@ -44,7 +44,7 @@ OPTIONS: dict[str, list[Any]] = {
 
 
 def choices(names: list[str]) -> Iterator[tuple[str, Any]]:
-    """Keys of a pipeline's section, and each value to try."""
+    """Yields a key of a pipeline's section and a value, for each value to try."""
     for name in names:
         if name in OPTIONS:
             yield from ((name, value) for value in OPTIONS[name])
@@ -55,16 +55,16 @@ def choices(names: list[str]) -> Iterator[tuple[str, Any]]:
 
 
 def measure(pipeline: str, key: str, value: Any) -> str:
-    """Trains with that one value changed; a row of the table."""
+    """Trains with that one value changed; returns a row of the table."""
     with checkout() as folder:
         changes = SMALL[pipeline] | {key: value}
         if key in ("train.groups.model", "train.groups.schedule"):
-            changes[key.replace(".groups", "")] = {}  # each one's own defaults
-        set_params(folder, {f"{pipeline}.{name}": found for name, found in changes.items()})
+            changes[key.replace(".groups", "")] = {}  # the defaults of that file
+        set_params(folder, {f"{pipeline}.{name}": new for name, new in changes.items()})
         name = [pipeline, key.rpartition("groups.")[2].removeprefix("train."), str(value)]
         try:
             run(folder, "dvc", "repro", "--quiet", f"train@{pipeline}")
-        except subprocess.CalledProcessError:  # a policy for colours on grey digits, say
+        except subprocess.CalledProcessError:  # such as a policy for colours on grey digits
             return f"| {' | '.join([*name, 'refused', '', '', ''])} |"
         metrics = latest_run(folder, pipeline).data.metrics
     cells = [

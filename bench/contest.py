@@ -1,4 +1,4 @@
-"""A contest: this project and a peer do the same, in turn, and the ratio has a target."""
+"""A contest: this project and a peer do the same task in turn; their ratio has a target."""
 
 import statistics
 from collections.abc import Callable
@@ -9,7 +9,7 @@ HEADER = "| what | this project | peer | | ratio | target | |\n|---|---|---|---|
 
 class Target(NamedTuple):
     text: str
-    met: Callable[[float, float], bool]  # this project's median and the peer's
+    met: Callable[[float, float], bool]  # of this project's median and the peer's
 
 
 def at_least(ratio: float) -> Target:
@@ -27,15 +27,17 @@ def at_most_more(seconds: float) -> Target:
 class Contest(NamedTuple):
     what: str
     peer: str
-    unit: str  # of what both functions return
+    unit: str  # of the values that both functions return
     ours: Callable[[], float]
     theirs: Callable[[], float]
     target: Target
 
 
-def hold(contest: Contest, rounds: int) -> str:
-    """Lets both do it in turn, once before the first round; a row of the table, with medians, and
-    the smallest and largest ratio of a round."""
+def run_contest(contest: Contest, rounds: int) -> str:
+    """Calls both functions in turn, once to warm up and then once per round.
+
+    Returns a row of the table: both medians, their ratio, the smallest and largest ratio per round.
+    """
     contest.ours()
     contest.theirs()
     results = [(contest.ours(), contest.theirs()) for _ in range(rounds)]

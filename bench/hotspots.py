@@ -1,10 +1,11 @@
-"""Where a stage's time goes: by package, and by function.
+"""Where a stage spends its time: by package, and by function.
 
 $ python bench/hotspots.py normalize pipeline=flowers
 $ python bench/hotspots.py train pipeline=mnist train.epochs=1 --file train.prof    # for snakeviz
 
-Runs the stage as its own command would, outputs and all, under Python's profiler. What TensorFlow
-and Pillow do in C counts for the Python function that called it; other threads are not looked at.
+Runs the stage as its own command does, under Python's profiler; the stage writes its outputs. Time
+in the C code of TensorFlow and Pillow counts for the Python function that called it. The profiler
+does not measure other threads.
 """
 
 import argparse
@@ -22,7 +23,7 @@ PACKAGES = Path(sysconfig.get_paths()["purelib"])
 STANDARD = Path(sysconfig.get_paths()["stdlib"])
 
 
-def profiled(stage: str, overrides: list[str]) -> pstats.Stats:
+def profiled(stage: str, overrides: list[str]) -> cProfile.Profile:
     sys.argv = [f"stages.{stage}", *overrides]
     profile = cProfile.Profile()
     try:
@@ -30,7 +31,8 @@ def profiled(stage: str, overrides: list[str]) -> pstats.Stats:
     except SystemExit as end:
         if end.code:
             raise
-    return pstats.Stats(profile)
+    profile.create_stats()
+    return profile
 
 
 def package(file: str) -> str:
@@ -49,16 +51,16 @@ def main() -> None:
     parser.add_argument("overrides", nargs="+", metavar="key=value")
     parser.add_argument("--file", type=Path, help="where to keep the profile")
     arguments = parser.parse_args()
-    stats = profiled(arguments.stage, arguments.overrides)
+    profile = profiled(arguments.stage, arguments.overrides)
     own: Counter[str] = Counter()
-    for (file, _, _), (_, _, seconds, _, _) in stats.stats.items():
+    for (file, _, _), (_, _, seconds, _, _) in profile.stats.items():
         own[package(file)] += seconds
-    print(f"\n{stats.total_tt:.1f} s, of these in functions of")
+    print(f"\n{own.total():.1f} s, of these in functions of")
     for name, seconds in own.most_common(10):
         print(f"{seconds:8.2f} s  {name}")
-    stats.sort_stats("tottime").print_stats(15)
+    pstats.Stats(profile).sort_stats("tottime").print_stats(15)
     if arguments.file:
-        stats.dump_stats(arguments.file)
+        profile.dump_stats(arguments.file)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Two clones at different paths, the pipelines in each, and whether the bytes agree.
+"""Runs the pipelines in two clones at different paths, and compares the bytes.
 
-$ python bench/reproduce.py                   # as params.yaml says: half an hour
+$ python bench/reproduce.py                   # with params.yaml as it is: half an hour
 $ python bench/reproduce.py --recipe smoke    # some minutes
 
-The last commit is cloned twice, each clone has a DVC cache and an MLflow store of its own and runs
-every stage; their dvc.lock must be the same. Where they are not, each file that differs is named,
-and the exit status is 1.
+Clones the last commit twice. Each clone has its own DVC cache and MLflow store, and runs every
+stage. Both dvc.lock must be the same; if not, the script names each file that differs and exits
+with status 1.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def clone(folder: Path, recipe: str | None) -> Path:
 
 
 def different_files(first: Path, second: Path) -> list[str]:
-    """Paths below the two folders, or the empty one of two files, whose bytes are not the same."""
+    """Relative paths of the files that differ; the empty path if the arguments are files."""
     names = {
         str(path.relative_to(root)) if path != root else ""
         for root in (first, second)
@@ -49,14 +49,14 @@ def compare(first: Path, second: Path) -> list[str]:
     hashes, others = (
         outputs(YAML(typ="safe").load(folder / "dvc.lock")["stages"]) for folder in (first, second)
     )
-    found: list[str] = []
+    different: list[str] = []
     for path in sorted(hashes | others):
         same = hashes.get(path) == others.get(path)
         print(f"{'same' if same else 'DIFFERENT':<10} {hashes.get(path, '-'):<36} {path}")
         if not same:
             names = different_files(first / path, second / path)
-            found += [f"{path}/{name}".rstrip("/") for name in names]
-    return found
+            different += [f"{path}/{name}".rstrip("/") for name in names]
+    return different
 
 
 def main() -> None:
@@ -66,13 +66,13 @@ def main() -> None:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         sys.exit("reproduce: this checkout is no git repository: clone it with git")
     with TemporaryDirectory() as temporary:
-        # Paths of different length: an output that held its own path would differ.
+        # Paths of different length: an output that contains its own path differs.
         first = clone(Path(temporary, "first"), recipe)
         second = clone(Path(temporary, "another", "folder", "second"), recipe)
-        found = compare(first, second)
+        different = compare(first, second)
         locks = [content(folder / "dvc.lock") for folder in (first, second)]
-    if found or locks[0] != locks[1]:
-        sys.exit("not reproduced: " + (", ".join(found) or "dvc.lock"))
+    if different or locks[0] != locks[1]:
+        sys.exit("not reproduced: " + (", ".join(different) or "dvc.lock"))
     print("reproduced: both dvc.lock are the same bytes")
 
 

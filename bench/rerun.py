@@ -1,19 +1,20 @@
-"""Where a full rerun's time goes: every stage of both pipelines, forced.
+"""Where a full rerun spends its time: every stage of both pipelines, forced.
 
-$ python bench/rerun.py        # takes as long as the first `dvc repro`; run nothing beside it
+$ python bench/rerun.py        # takes as long as the first `dvc repro`, alone
 
-Prints each stage's seconds, from the line by which DVC announces it to the next one's, so with what
-DVC hashes and caches after it; of train, the training alone too, as MLflow has it. Data work is
-download, split, normalize and augment.
+Prints the seconds of each stage, from DVC's line that announces it to the line of the next stage:
+they include the time in which DVC hashes and caches the outputs. For train, also prints the time of
+the training alone, from MLflow. Data work is download, split, normalize and augment.
 """
 
 import subprocess
 import sys
 import time
 
-from checkout import checkout, environment, latest_run
+from checkout import checkout, latest_run
+from stages.programs import environment
 
-DATA_WORK = ("download", "split", "normalize", "augment")
+DATA_WORK = ("download", "split", "normalize", "augment", "backbone")
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""What one, three and ten times the images cost: seconds and memory, stage by stage.
+"""Time and memory per stage of one, three and ten times the images.
 
 $ python bench/scaling.py --chart docs/scaling.png        # some minutes, alone
 
-Drawn flowers go through the stages of the flowers pipeline, one epoch of training. Prints a table:
-the wall-clock time of each stage's process, and the most memory that it held at once.
+Drawn flowers go through the stages of the flowers pipeline, with one epoch of training. Prints a
+table: the wall-clock time and the peak memory of each stage's process.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from checkout import checkout, copy_pipeline
-from classifier.data.drawings import KINDS, write_drawings
+from classifier.sources.drawings import KINDS, write_drawings
 
 STAGES = ("download", "split", "normalize", "augment", "train")
 DATASET = """\
@@ -30,7 +30,7 @@ sources:
 
 
 def measure(folder: Path, *words: str) -> dict[str, float]:
-    """Runs a program there; its seconds, and the largest resident set in MB (Linux)."""
+    """Runs a program in ``folder``; its seconds, and its peak resident memory in MiB (Linux)."""
     begun = time.perf_counter()
     child = os.fork()
     if child == 0:
@@ -44,7 +44,7 @@ def measure(folder: Path, *words: str) -> dict[str, float]:
 
 
 def stages(folder: Path, per_class: int) -> list[dict[str, Any]]:
-    """A row a stage, of ``per_class`` drawings of each kind."""
+    """One row per stage, with ``per_class`` drawings of each kind."""
     name = f"drawings_{per_class}"
     archive = folder.parent / f"{name}.tar"
     write_drawings(archive, per_class=per_class)
@@ -84,10 +84,12 @@ def main() -> None:
     parser.add_argument("--chart", type=Path, help="a PNG to write")
     arguments = parser.parse_args()
     with checkout() as folder:
-        found = [row for count in arguments.per_class for row in stages(folder, count)]
-    table = pd.DataFrame(found)
+        rows = [row for count in arguments.per_class for row in stages(folder, count)]
+    table = pd.DataFrame(rows)
     wide = table.pivot_table(index="stage", columns="images", sort=False).round(1)
-    print("| stage |" + "|".join(f" {column}, {count:,} images " for column, count in wide) + "|")
+    names = [*zip(*map(wide.columns.get_level_values, (0, 1)), strict=True)]
+    titles = [f" {column}, {count:,} images " for column, count in names]
+    print("| stage |" + "|".join(titles) + "|")
     print("|---" * (len(wide.columns) + 1) + "|")
     for stage, values in wide.iterrows():
         print(f"| {stage} | " + " | ".join(f"{value:,.1f}" for value in values) + " |")

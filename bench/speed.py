@@ -1,10 +1,10 @@
-"""This project beside what its users would write instead, in turn, by ratios.
+"""Compares this project with what its users would write instead, in turn, as ratios.
 
 $ python bench/speed.py                          # after `dvc repro`: some minutes, alone
 $ python bench/speed.py --only answering --rounds 9
 
-Prints a table: medians of the rounds, the ratio with its smallest and largest, and the target that
-the project has set itself. How fast a recipe gets to an accuracy, bench/accuracy.py says.
+Prints a table: the medians of the rounds, their ratio with the smallest and the largest, and the
+target of this project. bench/accuracy.py measures how fast a recipe reaches an accuracy.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import sys
 from importlib import import_module
 
 from checkout import ROOT
-from contest import HEADER, hold
+from contest import HEADER, run_contest
+from stages.programs import environment
 
 CONTESTS = (
     "starting",
@@ -30,13 +31,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=CONTESTS, choices=CONTESTS)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    status = subprocess.run(["dvc", "status", "--quiet"], cwd=ROOT)
+    status = subprocess.run(["dvc", "status", "--quiet"], cwd=ROOT, env=environment())
     if status.returncode:
         sys.exit("speed: outputs are missing or of another version: run 'dvc repro' first")
     print(HEADER, flush=True)
     for name in arguments.only:
         for contest in import_module(f"contests.{name}").contests():
-            print(hold(contest, arguments.rounds), flush=True)
+            print(run_contest(contest, arguments.rounds), flush=True)
 
 
 if __name__ == "__main__":

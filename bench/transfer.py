@@ -1,11 +1,12 @@
-"""What a trained base saves: classes that it never saw, on its features and from nothing.
+"""What a trained base saves: new classes, on its features and from scratch.
 
 $ python bench/transfer.py        # 25 minutes
 
-Digits 0 to 4 train a base, for digits 5 to 9; daisies, dandelions and roses train one, for
-sunflowers and tulips. Three contenders each, with all images of the new classes and with few: a
-new head on the frozen base; the same, and then the base's last layers at a tenth of the rate; the
-base's architecture from nothing. Base and task share no class, hence no image. Prints a table.
+A base trained on the digits 0 to 4 serves a task of the digits 5 to 9; one trained on daisies,
+dandelions and roses serves a task of sunflowers and tulips. Each task has three contenders, once
+with all its images and once with few: a new head on the frozen base; the same, and then the base's
+last layers at a tenth of the learning rate; the base's architecture from scratch. Base and task
+share no class, hence no image. Prints a table.
 """
 
 import argparse
@@ -16,12 +17,12 @@ from checkout import Result, checkout, copy_pipeline, train
 
 
 class Task(NamedTuple):
-    pipeline: str  # whose data and training are the pattern
-    base: list[str]  # classes of the base
-    new: list[str]
+    pipeline: str  # the pattern: its data and its training
+    base: list[str]  # the base's classes
+    new: list[str]  # the task's classes
     base_epochs: int
-    epochs: int  # of each contender, with all images
-    few: int  # images, of all classes together
+    epochs: int  # per contender, with all images
+    few: int  # images of all classes together
     few_epochs: int
 
 
@@ -33,14 +34,14 @@ FINE_TUNED = 8  # the base's last layers with weights
 
 
 def contenders(base: str, epochs: int) -> dict[str, dict[str, Any]]:
-    """What each changes of the pattern's train section; all train for the same epochs."""
+    """Each contender's changes of the train section; all train for the same number of epochs."""
     on_base = {"groups.model": "transfer", "model": {"base": base}}
     head = max(1, epochs // 4)
     thawed = {"fine_tune_epochs": epochs - head, "fine_tune_layers": FINE_TUNED}
     return {
         "head on the base": on_base | {"epochs": epochs},
         f"head, then {FINE_TUNED} layers too": on_base | {"epochs": head} | thawed,
-        "from nothing": {"epochs": epochs},
+        "from scratch": {"epochs": epochs},
     }
 
 

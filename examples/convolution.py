@@ -1,8 +1,8 @@
-"""What a convolution computes, and what it saves: python examples/convolution.py
+"""What a convolution computes, and the parameters it saves: python examples/convolution.py
 
-Prints valid and same convolutions, strides and pooling of a small array; the rule for the size of
-their output beside the sizes that Keras finds; and how many parameters dense and convolutional
-layers have. Keras computes every number.
+Prints valid and same convolutions, strides and pooling of a small array; the size of their output
+by the rule and by Keras; and the number of parameters of dense and convolutional layers. Keras
+computes every number except the rule's.
 """
 
 import math
@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from keras import layers
 
-# A bright square on a dark ground, and the kernel that answers to edges on its left and right.
+# A bright rectangle on a dark background, and a kernel that responds to its left and right edges.
 IMAGE = np.zeros((6, 6), np.float32)
 IMAGE[2:4, 2:5] = 9
-KERNEL = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]], np.float32)  # Sobel's
+KERNEL = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]], np.float32)  # Sobel operator
 
 
 def apply(layer: layers.Layer, image: np.ndarray) -> np.ndarray:
@@ -24,7 +24,7 @@ def apply(layer: layers.Layer, image: np.ndarray) -> np.ndarray:
 
 
 def convolution(**options: object) -> layers.Layer:
-    """A layer with KERNEL as its weights."""
+    """A convolutional layer with KERNEL as its weights."""
     layer = layers.Conv2D(1, 3, use_bias=False, **options)
     layer.build((None, *IMAGE.shape, 1))
     layer.set_weights([KERNEL[:, :, None, None]])
@@ -40,28 +40,28 @@ def show(title: str, values: np.ndarray) -> None:
 def by_rule(size: int, window: int, stride: int, padding: str) -> int:
     """The output's height or width: Dumoulin and Visin, A guide to convolution arithmetic, 2016.
 
-    ``valid`` keeps the places where the window lies wholly inside; ``same`` pads with zeros, so
-    that only the stride makes the output smaller.
+    ``valid`` keeps the positions where the window is completely inside the image. ``same`` pads
+    with zeros, so that only the stride makes the output smaller.
     """
     return (size - window) // stride + 1 if padding == "valid" else math.ceil(size / stride)
 
 
 def sizes() -> pd.DataFrame:
-    """A row a combination of size, window, stride and padding: the rule's size, and Keras's."""
+    """One row per size, window, stride and padding: the output size by the rule and by Keras."""
     rows = []
     for size in (28, 29):
         for window in (3, 5):
             for stride in (1, 2):
                 for padding in ("valid", "same"):
                     layer = layers.Conv2D(1, window, strides=stride, padding=padding)
-                    found = layer.compute_output_shape((None, size, size, 1))[1]
+                    by_keras = layer.compute_output_shape((None, size, size, 1))[1]
                     rule = by_rule(size, window, stride, padding)
-                    rows.append((size, window, stride, padding, rule, found))
+                    rows.append((size, window, stride, padding, rule, by_keras))
     return pd.DataFrame(rows, columns=["size", "window", "stride", "padding", "rule", "keras"])
 
 
 def parameters() -> pd.DataFrame:
-    """Parameters and outputs of a dense and a convolutional layer, by the image's shape."""
+    """Parameters and outputs of dense and convolutional layers, per image shape."""
     rows = []
     for shape in ((28, 28, 1), (96, 96, 3)):
         for name, steps in (
@@ -78,20 +78,20 @@ def parameters() -> pd.DataFrame:
 def main() -> None:
     show("image", IMAGE)
     show("kernel", KERNEL)
-    # valid: only where the kernel lies wholly inside.
+    # valid: only where the kernel is completely inside the image.
     show("valid", apply(convolution(padding="valid"), IMAGE))
-    # same: zeros around the image; edges answer to that border as well.
+    # same: zeros around the image; the kernel responds to that border too.
     show("same", apply(convolution(padding="same"), IMAGE))
-    # A stride of 2 leaves every other place out.
+    # A stride of 2 skips every other position.
     show("same, strides 2", apply(convolution(padding="same", strides=2), IMAGE))
-    # Pooling has no weights: the largest, or the mean, of each window.
+    # Pooling has no weights: it takes the maximum or the mean of each window.
     show("max pooling 2", apply(layers.MaxPooling2D(2), IMAGE))
     show("average pooling 2", apply(layers.AveragePooling2D(2), IMAGE))
 
     print("valid: (size - window) // stride + 1; same: ceil(size / stride)")
     print(sizes().to_string(index=False), end="\n\n")
-    # A dense layer has a weight for each pixel and output; a convolution shares its few weights
-    # between all places, so that the image's size does not matter.
+    # A dense layer has a weight per pixel and output. A convolution uses the same few weights at
+    # all positions, so that their number does not depend on the image's size.
     print(parameters().to_string(index=False))
 
 

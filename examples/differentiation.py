@@ -1,10 +1,9 @@
 """Four ways to differentiate, side by side: python examples/differentiation.py
 
-All of training rests on derivatives. This script takes those of ln(x1) + x1 x2 - sin(x2) at (2, 5),
-the worked example of Baydin et al., Automatic differentiation in machine learning: a survey, JMLR
-2018: numerically, symbolically, and by the forward and the reverse mode of automatic
-differentiation. It prints their errors and costs, and draws how the numerical error depends on the
-step.
+Training needs derivatives. This script computes those of ln(x1) + x1 x2 - sin(x2) at (2, 5), the
+example of Baydin et al., Automatic differentiation in machine learning: a survey, JMLR 2018:
+numerically, symbolically, and by the forward and the reverse mode of automatic differentiation. It
+prints their errors and costs, and plots the numerical error against the step.
 """
 
 import argparse
@@ -33,9 +32,9 @@ def f_tensor(x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
     return tf.math.log(x1) + x1 * x2 - tf.sin(x2)
 
 
-# 1. Numerically: the slope of a short chord. Each coordinate costs two calls, and the step is a
-#    compromise: too long, and the chord is not the tangent; too short, and the two values differ
-#    in their last digits alone.
+# 1. Numerically: the slope of a short secant. Each coordinate costs two calls. The step is a
+#    compromise: if it is too large, the secant is not the tangent; if it is too small, the two
+#    values differ only in their last digits.
 
 
 def central(step: float) -> list[float]:
@@ -51,8 +50,8 @@ def one_sided(step: float) -> list[float]:
     return [(f(x1 + step, x2) - f(x1, x2)) / step, (f(x1, x2 + step) - f(x1, x2)) / step]
 
 
-# 2. Symbolically: SymPy applies the rules of calculus to the formula. The result is a formula too,
-#    exact, and can be evaluated to any number of digits.
+# 2. Symbolically: SymPy applies the rules of calculus to the formula. The result is an exact
+#    formula, which can be evaluated to any number of digits.
 
 symbols = sympy.symbols("x1 x2")
 formula = sympy.log(symbols[0]) + symbols[0] * symbols[1] - sympy.sin(symbols[1])
@@ -61,8 +60,8 @@ evaluate = sympy.lambdify(symbols, derivatives)
 exact = [d.evalf(40, subs=dict(zip(symbols, POINT, strict=True))) for d in derivatives]
 
 
-# 3. Forward mode: each operation passes on its value and its derivative along one direction. One
-#    pass a coordinate.
+# 3. Forward mode: each operation returns its value and its derivative along one direction. One
+#    pass per coordinate.
 
 
 def forward() -> list[float]:
@@ -76,8 +75,8 @@ def forward() -> list[float]:
     return slopes
 
 
-# 4. Reverse mode: the operations are recorded, then walked back once from the result. One pass for
-#    all coordinates: this is backpropagation, and why a network of millions of weights can learn.
+# 4. Reverse mode: the operations are recorded, then visited once in reverse order. One pass for all
+#    coordinates: this is backpropagation, and makes networks of millions of weights trainable.
 
 
 def reverse() -> list[float]:
@@ -93,18 +92,18 @@ def error_of(slopes: list[float]) -> float:
     return max(abs(float(e - sympy.Float(s, 40))) for e, s in zip(exact, slopes, strict=True))
 
 
-def microseconds(way: Callable[[], object], repeats: int = 201) -> float:
+def microseconds(function: Callable[[], object], repeats: int = 201) -> float:
     """The median time of a call."""
     times = []
     for _ in range(repeats):
         begun = time.perf_counter()
-        way()
+        function()
         times.append(time.perf_counter() - begun)
     return 1e6 * statistics.median(times)
 
 
 def draw(path: Path) -> None:
-    """Draws the error of both kinds of numerical difference against the step, with its theory."""
+    """Plots the errors of both numerical differences, and their theory, against the step."""
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -116,7 +115,8 @@ def draw(path: Path) -> None:
     ):
         errors = [max(error_of(way(step)), 1e-17) for step in steps]
         axes.loglog(steps, errors, color=colour, label=name)
-    # Taylor's theorem, with the larger derivatives in x2; and the last digit of f over the step.
+    # Truncation errors by Taylor's theorem, with the derivatives in x2, which are the larger ones;
+    # the rounding error is that of f, divided by the step.
     second, third = (
         float(abs(sympy.diff(formula, symbols[1], n).subs(symbols[1], 5))) for n in (2, 3)
     )

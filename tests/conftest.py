@@ -1,5 +1,7 @@
 """What tests share: a tiny dataset, a project around it, and stages run in this process."""
 
+import atexit
+import dataclasses
 import io
 import logging.config
 import os
@@ -8,17 +10,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import requests
 import yaml
+from filelock import FileLock
 from PIL import Image
+
+import forkserver
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -27,6 +36,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 for variable in ("API_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"):
     os.environ[variable] = SECRET
 os.environ |= {"AWS_ACCESS_KEY_ID": "tester", "MLFLOW_TRACKING_USERNAME": "tester"}
+
+# Where the commands of forkserver.py are, shared by all processes of a test run.
+if "COMMANDS" not in os.environ:
+    os.environ["COMMANDS"] = mkdtemp(prefix="commands-")
+    forkserver.write_commands(Path(os.environ["COMMANDS"]))
+    atexit.register(shutil.rmtree, os.environ["COMMANDS"])
+COMMANDS = Path(os.environ["COMMANDS"])
+PYTHON = str(COMMANDS / "python")  # as sys.executable, with the heavy packages loaded
 
 TINY_DATASET = """\
 name: tiny
@@ -39,10 +56,11 @@ sources:
 
 TINY_SECTION = """\
   {name}:
-    download: {{groups: {{dataset: {dataset}}}}}
+    download: {{groups: {{dataset: {dataset}}}, depends_on: {photos}}}
     split: {{validation: 0.2, test: 0.2, seed: 7}}
     normalize: {{image_size: 16, channels: 3}}
     augment: {{groups: {{policy: flowers}}}}
+    backbone: {{groups: {{backbone: none}}}}
     train:
       groups:
         model: convnet
@@ -54,6 +72,7 @@ TINY_SECTION = """\
       epochs: 2
       batch_size: 8
       model: {{filters: [8], convolutions: 1}}
+      depends_on: conf/train.yaml
     evaluate: {{mistakes: 4}}
     export: {{verify_images: 4, runtimes: []}}
 """
@@ -78,12 +97,27 @@ def write_photos(folder: Path, per_class: int = 15) -> Path:
     return folder
 
 
+def write_arrays(project: Path, images: np.ndarray, labels: list[int], keys: str = "") -> None:
+    """Makes an .npz of these images and labels, for both splits, the tiny project's dataset.
+
+    Args:
+        keys: lines of YAML for the dataset.
+    """
+    x, y = images, np.array(labels)
+    np.savez(project.parent / "arrays.npz", x_train=x, y_train=y, x_test=x[::-1], y_test=y[::-1])
+    (project / "conf" / "dataset" / "tiny.yaml").write_text(
+        f"name: tiny\nformat: npz\nfile: tiny.npz\n{keys}"
+        f"sources:\n  - {{kind: folder, path: {project.parent / 'arrays.npz'}}}\n"
+    )
+
+
 def write_project(folder: Path, pipelines: tuple[str, ...] = ("tiny",)) -> Path:
     """A checkout without git: the code and configuration, and pipelines over a tiny dataset."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("conf", "src"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.egg-info"))
-    shutil.copy(ROOT / "dvc.yaml", folder)
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
     (folder / ".dvc" / "tmp").mkdir(parents=True)
     shutil.copytree(ROOT / ".dvc" / "plots", folder / ".dvc" / "plots")
     for name in ("config", ".gitignore"):
@@ -91,7 +125,9 @@ def write_project(folder: Path, pipelines: tuple[str, ...] = ("tiny",)) -> Path:
     shutil.copy(ROOT / ".gitignore", folder)
     photos = write_photos(folder.parent / f"{folder.name}-photos")
     (folder / "conf" / "dataset" / "tiny.yaml").write_text(TINY_DATASET.format(path=photos))
-    sections = "".join(TINY_SECTION.format(name=name, dataset="tiny") for name in pipelines)
+    sections = "".join(
+        TINY_SECTION.format(name=name, dataset="tiny", photos=photos) for name in pipelines
+    )
     (folder / "params.yaml").write_text(f"pipelines:\n{sections}")
     return folder
 
@@ -114,10 +150,37 @@ def logging_set_up_once() -> None:
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
 
 
+@pytest.fixture(autouse=True)
+def handlers_removed() -> Iterator[None]:
+    """Removes the log handlers of a command that ran in this process: a later test would write to
+    the stream of an earlier one's ``capsys``, which is closed.
+    """
+    before = logging.root.handlers[:]
+    yield
+    for handler in logging.root.handlers[:]:
+        if handler not in before and type(handler) is logging.StreamHandler:
+            logging.root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random weights in a test, whatever ran before it in this process."""
+    if "keras" in sys.modules:
+        import keras
+
+        keras.utils.set_random_seed(0)
+
+
+prepared: list[bool] = []  # whether this process has MLflow's stores copied
+
+
 def stage(name: str, *overrides: str) -> None:
     """Runs a stage in this process, as its command line would."""
     from stages.configuration import configured
 
+    if "mlflow" in sys.modules and not prepared:
+        forkserver.prepare_mlflow(COMMANDS / "mlflow.db")
+        prepared.append(True)
     # As in a new process: MLflow keeps the store's address, Keras counts its layers' names.
     if os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite:"):
         del os.environ["MLFLOW_TRACKING_URI"]
@@ -159,15 +222,25 @@ def run_stage(
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny project whose seven stages have run; tests only read it."""
-    folder = write_project(tmp_path_factory.mktemp("finished") / "project")
-    run_stages(folder, "download", "split", "normalize", "augment", "train", "evaluate", "export")
+    """A tiny project whose seven stages have run; tests only read it.
+
+    All processes of a test run share it. The first that needs it makes it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "finished" / "project"
+    with FileLock(shared / "finished.lock"):
+        if not folder.exists():
+            write_project(folder)
+            stages = ("download", "split", "normalize", "augment", "train", "evaluate", "export")
+            run_stages(folder, *stages)
     return folder
 
 
 def build_model(family: str, size: int = 28, **options: Any) -> Any:
     """A model of ``size`` x ``size`` colour images and 5 classes, options as configured."""
-    from classifier.normalization import normalization_layer
+    from classifier.layers.normalization import normalization_layer
 
     config = yaml.safe_load((ROOT / "conf" / "model" / f"{family}.yaml").read_text())
     module, _, function = config.pop("_target_").rpartition(".")
@@ -175,6 +248,39 @@ def build_model(family: str, size: int = 28, **options: Any) -> Any:
     return getattr(import_module(module), function)(
         (size, size, 3), 5, normalization_layer(statistics), **config | options
     )
+
+
+def train_defaults() -> dict[str, Any]:
+    """The defaults of conf/train.yaml."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "conf" / "train.yaml").read_text())
+    return config
+
+
+def fit_options(**changes: Any) -> Any:
+    """``FitOptions`` of conf/train.yaml with these changes."""
+    from classifier.training.options import FitOptions
+
+    return _options(FitOptions, changes)
+
+
+def session_options(**changes: Any) -> Any:
+    """``SessionOptions`` of conf/train.yaml with these changes."""
+    from classifier.training.options import SessionOptions
+
+    return _options(SessionOptions, changes)
+
+
+def _options(kind: type, changes: dict[str, Any]) -> Any:
+    defaults = train_defaults()
+    values = {field.name: defaults[field.name] for field in dataclasses.fields(kind)}
+    return kind(**values | changes)
+
+
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    """The id of an experiment that exists in the client's MLflow store."""
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None, f"no experiment {name}"
+    return str(experiment.experiment_id)
 
 
 def without_store() -> dict[str, str]:
@@ -195,7 +301,7 @@ def served(folder: Path, *words: str, **environment: str) -> Iterator[str]:
     ``{port}`` in its words and environment becomes a free one. Gives its address when it answers.
     """
     port = free_port()
-    command = [sys.executable, "-m", *(word.format(port=port) for word in words)]
+    command = [PYTHON, "-m", *(word.format(port=port) for word in words)]
     variables = without_store() | {key: text.format(port=port) for key, text in environment.items()}
     address, log = f"http://127.0.0.1:{port}", folder / f"{words[0]}.log"
     with log.open("w") as output:
@@ -222,19 +328,28 @@ def served_mlflow(folder: Path) -> Iterator[str]:
     """A real MLflow server, its runs and artifacts in ``folder``; see :func:`served`."""
     words = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     words += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
-    with served(folder, *words, "--host", "127.0.0.1", "--port", "{port}") as address:
+    words += ["--host", "127.0.0.1", "--port", "{port}"]
+    # Its jobs evaluate language models, in processes that take seconds to start.
+    with served(folder, *words, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false") as address:
         yield address
 
 
 def command(
-    *words: str, cwd: Path, check: bool = True, **environment: str
+    *words: str,
+    cwd: Path,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program of this virtual environment; its output, both streams in ``stdout``."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    """Runs a program of this virtual environment; its output, both streams in ``stdout``.
+
+    ``python`` and ``dvc``, which the program may start too, are those of forkserver.py.
+    """
+    path = os.pathsep.join([str(COMMANDS), str(Path(sys.executable).parent), os.environ["PATH"]])
     result = subprocess.run(
         words,
         cwd=cwd,
-        env={**without_store(), "PATH": path, **environment},
+        env={**without_store(), "PATH": path, **(env or {}), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,4 +1,4 @@
-"""One picture answered: the exported model in each runtime beside ``keras.Model.predict``."""
+"""Latency for one image: the exported model in each runtime, and ``keras.Model.predict``."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 
 from checkout import ROOT
-from classifier.data.splits import read_split
-from classifier.runtimes import RUNTIMES
-from classifier.saving import load_model
-from classifier.serving import load_saved_model
+from classifier.saved.saving import load_model
+from classifier.serving.loading import load_saved_model
+from classifier.serving.runtimes import RUNTIMES
+from classifier.storage.splits import read_split
 from contest import Contest, at_most
 
-# Asked for so long, and at least so often: of few calls, the slowest one is the 99th percentile.
+# The time to call for, and the least calls: the 99th percentile of few calls is the slowest one.
 SECONDS, CALLS = 2.0, 100
 
 
 def milliseconds(
     percentile: float, answer: Callable[[np.ndarray], Any], image: np.ndarray
 ) -> float:
+    """A percentile of the times of ``answer(image)``."""
     times: list[float] = []
     end = time.perf_counter() + SECONDS
     while time.perf_counter() < end or len(times) < CALLS:

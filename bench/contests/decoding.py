@@ -1,4 +1,4 @@
-"""Photos to arrays of one size: what normalize does, beside Keras's folder reader."""
+"""Photos to arrays of one size: the work of normalize, and Keras's folder reader."""
 
 import io
 import json
@@ -12,10 +12,11 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from checkout import ROOT
-from classifier.data.archive import pack_folder
-from classifier.data.arrays import ArrayWriter
-from classifier.data.decoding import decode_all
-from classifier.data.raw import RawImage, read_raw
+from classifier.catalog.raw import RawImage, read_raw
+from classifier.formats.archive import pack_folder
+from classifier.images.decoding import decode_all
+from classifier.images.pixels import ImageError
+from classifier.storage.arrays import ArrayWriter
 from contest import Contest, at_least
 
 
@@ -30,15 +31,16 @@ def contests() -> Iterator[Contest]:
 
 
 def enlarged(photo: RawImage) -> RawImage:
-    """The photo as a camera would have taken it, by its size."""
+    """The photo at the size of a camera's photos."""
+    assert isinstance(photo.content, bytes)
     content = io.BytesIO()
-    picture = Image.open(io.BytesIO(photo.content))
-    picture.resize((4000, 3000), Image.Resampling.BICUBIC).save(content, "JPEG", quality=90)
+    image = Image.open(io.BytesIO(photo.content))
+    image.resize((4000, 3000), Image.Resampling.BICUBIC).save(content, "JPEG", quality=90)
     return photo._replace(content=content.getvalue())
 
 
 def contest(what: str, images: list[RawImage], temporary: Path) -> Contest:
-    """Of the same images, as files of a folder and as the archive that download makes of one."""
+    """The contest on the same images: a folder for Keras, download's archive for this project."""
     import keras
 
     config = YAML(typ="safe").load(ROOT / "params.yaml")["pipelines"]["flowers"]["normalize"]
@@ -47,15 +49,19 @@ def contest(what: str, images: list[RawImage], temporary: Path) -> Contest:
     for image in images:
         file = folder / image.class_name / Path(image.id).name
         file.parent.mkdir(parents=True, exist_ok=True)
+        assert isinstance(image.content, bytes)
         file.write_bytes(image.content)
     pack_folder(folder, archive)
     classes = sorted({image.class_name for image in images})
 
     def ours() -> float:
         begun = time.perf_counter()
-        found = read_raw(archive, "folders", classes)
+        images_in_archive = read_raw(archive, "folders", classes)
         with ArrayWriter(temporary / "ours.npy", (size, size, channels)) as writer:
-            for _, pixels in decode_all(found, size=size, channels=channels, fit="crop", workers=2):
+            for _, pixels in decode_all(
+                images_in_archive, size=size, channels=channels, fit="crop", workers=2
+            ):
+                assert not isinstance(pixels, ImageError)
                 writer.append(pixels)
         return len(images) / (time.perf_counter() - begun)
 

@@ -1,4 +1,4 @@
-"""Is the network starved? The flowers' batches beside what the network takes of them."""
+"""Whether training waits for data: batches of flowers delivered, and batches trained on."""
 
 import time
 from collections.abc import Iterator
@@ -12,37 +12,37 @@ BATCH_SIZE = 32
 
 
 def contests() -> Iterator[Contest]:
-    model, batches, steps = trained("flowers", BATCH_SIZE)
-    fixed = next(iter(batches(epochs=1)))
-    # As in this project's batches: at times tf.data's autotuning stalls for a second at an end.
+    model, feed = trained("flowers", BATCH_SIZE)
+    batch = next(iter(feed.batches(range(1))))
+    # As in TrainingFeed: tf.data's autotuning may stall for a second at the end of an epoch.
     options = tf.data.Options()
     options.autotune.enabled = False
-    repeated = tf.data.Dataset.from_tensors(fixed).repeat().with_options(options)
+    repeated = tf.data.Dataset.from_tensors(batch).repeat().with_options(options)
 
-    def delivered() -> float:
+    def deliver() -> float:
         begun = time.perf_counter()
-        for _ in batches(epochs=1):
+        for _ in feed.batches(range(1)):
             pass
-        return BATCH_SIZE * steps / (time.perf_counter() - begun)
+        return len(feed.images) / (time.perf_counter() - begun)
 
-    def fitted(dataset: tf.data.Dataset) -> float:
+    def fit(dataset: tf.data.Dataset) -> float:
         begun = time.perf_counter()
-        model.fit(dataset, steps_per_epoch=steps, verbose=0)
-        return BATCH_SIZE * steps / (time.perf_counter() - begun)
+        model.fit(dataset, steps_per_epoch=feed.steps_per_epoch, verbose=0)
+        return len(feed.images) / (time.perf_counter() - begun)
 
     yield Contest(
         "augmented flowers delivered",
         "training, of one batch in memory",
         "images/s",
-        delivered,
-        lambda: fitted(repeated),
+        deliver,
+        lambda: fit(repeated),
         at_least(5),
     )
     yield Contest(
         "training on augmented flowers",
         "training, of one batch in memory",
         "images/s",
-        lambda: fitted(batches(epochs=1)),
-        lambda: fitted(repeated),
+        lambda: fit(feed.batches(range(1))),
+        lambda: fit(repeated),
         at_least(0.97),
     )

@@ -1,6 +1,5 @@
-"""What DVC and Python cost before any work: nothing to do, and the start of a stage."""
+"""The time before any work: `dvc repro` with nothing to do, and the start of a stage."""
 
-import os
 import subprocess
 import sys
 import time
@@ -11,9 +10,10 @@ from tempfile import TemporaryDirectory
 from checkout import ROOT, checkout, run
 from contest import Contest, at_most, at_most_more
 from stages.layout import FOLDERS
+from stages.programs import environment
 
 LIBRARIES = "import hydra, numpy, omegaconf, pandas"
-# Ends the process where Keras is about to trace its first step.
+# Ends the process just before Keras traces its first step.
 FIRST_STEP = """
 import os, runpy, sys
 import keras
@@ -31,13 +31,13 @@ sys.exit("no step was begun")
 
 def seconds(folder: Path, *words: str) -> float:
     begun = time.perf_counter()
-    quiet = os.environ | {"DVC_NO_ANALYTICS": "true"}
+    quiet = environment() | {"DVC_NO_ANALYTICS": "true"}
     subprocess.run(words, cwd=folder, env=quiet, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - begun
 
 
 def write_bare_pipeline(folder: Path) -> None:
-    """Seven stages for each of two pipelines, which copy a file; they have run once."""
+    """Writes seven stages for each of two pipelines, which copy a file, and runs them once."""
     lines = ["stages:"]
     before = "params.yaml"
     for stage in FOLDERS:

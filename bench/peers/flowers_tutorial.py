@@ -5,7 +5,7 @@ augmentation by three layers inside the model, dropout 0.2, Adam, 180 x 180 pixe
 32, 15 epochs.
 
 Usage: python bench/peers/flowers_tutorial.py <folder> <seed>; prints JSON. The folder has
-sub-folders train, validation and test, each with a sub-folder a class.
+sub-folders train, validation and test, each with one sub-folder per class.
 """
 
 import json
@@ -62,11 +62,11 @@ def main(folder: str, seed: int) -> None:
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
-    found: list[tuple[float, float]] = []
+    accuracies: list[tuple[float, float]] = []
     begun = time.perf_counter()
 
     def record(epoch: int, logs: dict[str, float]) -> None:
-        found.append((time.perf_counter() - begun, logs["val_accuracy"]))
+        accuracies.append((time.perf_counter() - begun, logs["val_accuracy"]))
 
     model.fit(
         train,
@@ -82,7 +82,7 @@ def main(folder: str, seed: int) -> None:
         "seconds": seconds,
         "images": count * EPOCHS,
         "parameters": model.count_params(),
-        "validation": found,
+        "validation": accuracies,
     }
     print(json.dumps(result))
 

@@ -1,7 +1,7 @@
 """The recipe of the Keras example "Simple MNIST convnet", on the same file of digits.
 
 https://keras.io/examples/vision/mnist_convnet: two convolutions with max-pooling, dropout 0.5,
-Adam, batches of 128, 15 epochs, a tenth of the training images to validate on.
+Adam, batches of 128, 15 epochs, a tenth of the training images for validation.
 
 Usage: python bench/peers/mnist_convnet.py <mnist.npz> <seed>; prints JSON.
 """

@@ -1,4 +1,4 @@
-"""The seven DVC stages: config in, library calls, files out. One module a stage, run as
+"""The DVC stages: config in, library calls, files out. One module a stage, run as
 ``python -m stages.<stage> pipeline=<name>`` from the root of the checkout.
 """
 

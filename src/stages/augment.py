@@ -1,21 +1,21 @@
-"""augment: the augmentation policy as Keras layers, a preview, and copies where asked for."""
+"""augment: the augmentation policy as Keras layers, a preview, and copies if configured."""
 
 import logging
 
 import numpy as np
 
-from classifier.atomic import atomic_folder, write_json
-from classifier.data.arrays import ArrayWriter
-from classifier.data.splits import batches, read_split
-from classifier.errors import InputError
-from classifier.pictures import write_grid
+from classifier.images.grids import write_grid
+from classifier.storage.arrays import ArrayWriter
+from classifier.storage.splits import batches, read_split
+from classifier.support.atomic import atomic_folder, write_json
+from classifier.support.errors import InputError
 from stages.configuration import build, configured
 from stages.layout import needed, output
 from stages.schemas import Augment
 
 log = logging.getLogger(__name__)
 
-PREVIEWED = 12  # images in the before/after grid, a column each
+PREVIEWED = 12  # images in the before/after grid, one per column
 VARIATIONS = 4  # rows below the originals
 BATCH = 256
 
@@ -24,21 +24,22 @@ def augment(config: Augment) -> None:
     images, labels = read_split(needed("normalize", config.pipeline), "train")
     if config.copies and not isinstance(images, np.ndarray):
         raise InputError(
-            f"copies is {config.copies}: images in shards are augmented while training, copies are "
-            f"for arrays: set copies: 0, or pipelines.{config.pipeline}.normalize.storage: arrays"
+            f"copies is {config.copies}, but copies need arrays, and these images are in shards: "
+            f"set copies: 0, or pipelines.{config.pipeline}.normalize.storage: arrays"
         )
-    # Here, not above: a mistake in the configuration is found before these seconds are spent.
-    from classifier.augmentation import augment_array, to_config
+    # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    from classifier.augmentation.policy import augment_array, check_policy, to_config
 
     layers = [
         build(f"policy.{name}", layer, name=name)
         for name, layer in config.policy.items()
         if layer is not None
     ]
+    chosen = np.random.default_rng(config.seed).choice(len(images), min(PREVIEWED, len(images)))
+    originals = np.asarray(images[np.sort(chosen)])
+    check_policy({layer.name: layer for layer in layers}, originals)
     with atomic_folder(output("augment", config.pipeline)) as folder:
         write_json(folder / "policy.json", to_config(layers))
-        chosen = np.random.default_rng(config.seed).choice(len(images), min(PREVIEWED, len(images)))
-        originals = np.asarray(images[np.sort(chosen)])
         rows = [originals]
         rows += [augment_array(originals, layers, (config.seed, row)) for row in range(VARIATIONS)]
         title = f"{config.pipeline}: training images, and {VARIATIONS} augmentations of each"

@@ -1,25 +1,92 @@
-"""Where a transferred base comes from: a pipeline's training, an MLflow model, or elsewhere."""
+"""Where the base of a transferred model comes from: a backbone, a pipeline, MLflow, or a file."""
 
+import json
+import logging
+from pathlib import Path
 from typing import Any
 
-from stages.configuration import pipelines
-from stages.layout import main_checkout, needed
+from classifier.support.errors import InputError
+from stages.depends_on import MLFLOW, base_file, warn_unless_covered
+from stages.layout import BACKBONE, CARD, main_checkout, needed
+from stages.params import pipelines
+from stages.schemas import Train
+
+log = logging.getLogger(__name__)
 
 
-def based(model: dict[str, Any]) -> dict[str, Any]:
-    """The model's configuration with its ``base``, if it has one, as ``transfer`` takes it.
+def with_fixed_base(config: Train) -> dict[str, Any]:
+    """The model's configuration, with a version of MLflow in place of an alias.
 
-    A pipeline's name becomes the file that its train stage wrote, an MLflow model's URI the file
-    that export registered with it.
+    Logs a line if ``dvc repro`` would not see that the base changes: an alias moves, or
+    ``depends_on`` is not the file of the base.
 
     Raises:
-        InputError: the pipeline is not trained, or MLflow has no such model.
+        InputError: MLflow has no such model.
     """
-    base = model.get("base")
+    warn_unless_covered(
+        config.pipeline, "train", config.depends_on, base_file(config.model, pipelines())
+    )
+    base = config.model.get("base")
+    if not base or base in pipelines() or not base.startswith(MLFLOW):
+        return config.model
+    from classifier import tracking
+
+    fixed = tracking.fixed_uri(main_checkout(), base)
+    if fixed != base:
+        log.warning(
+            "base %s is %s today: DVC does not see it move; for that version alone, set "
+            "pipelines.%s.train.model.base to %s",
+            base,
+            fixed,
+            config.pipeline,
+            fixed,
+        )
+    return config.model | {"base": fixed}
+
+
+def with_base_file(pipeline: str, model: dict[str, Any]) -> dict[str, Any]:
+    """The model's configuration, with the file of its ``base`` if it has one.
+
+    No base becomes the backbone of the pipeline, the name of a pipeline the file that its train
+    stage wrote, the URI of an MLflow model the file that export registered with it. The path of a
+    file stays as it is.
+
+    Raises:
+        InputError: the pipeline has no backbone or is not trained, or MLflow has no such model.
+    """
+    if "base" not in model:
+        return model
+    base = model["base"]
+    if base is None:
+        if backbone_card(pipeline)["name"] is None:
+            files = Path("conf", "backbone").glob("*.yaml")
+            names = sorted(file.stem for file in files if file.stem != "none")
+            raise InputError(
+                "model.base is null, and the pipeline has no backbone: set "
+                f"pipelines.{pipeline}.backbone.groups.backbone to one of {', '.join(names)}"
+            )
+        return model | {"base": str(needed("backbone", pipeline, BACKBONE))}
     if base in pipelines():
         return model | {"base": str(needed("train", base, "model.keras"))}
-    if base and base.startswith(("models:/", "runs:/")):
+    if base and base.startswith(MLFLOW):
         from classifier import tracking
 
         return model | {"base": str(tracking.registered_keras_model(main_checkout(), base))}
     return model
+
+
+def base_card(pipeline: str, model: dict[str, Any]) -> dict[str, Any] | None:
+    """What the model begins with, for its model card; None for random weights.
+
+    Args:
+        model: the configuration of :func:`with_fixed_base`.
+    """
+    if "base" not in model:
+        return None
+    return backbone_card(pipeline) if model["base"] is None else {"name": model["base"]}
+
+
+def backbone_card(pipeline: str) -> dict[str, Any]:
+    """What the backbone stage wrote about the pipeline's backbone; its name is None for none."""
+    card: dict[str, Any] = json.loads(needed("backbone", pipeline, CARD).read_text("utf-8"))
+    return card

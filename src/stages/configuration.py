@@ -1,14 +1,15 @@
-"""How params.yaml, Hydra and a stage meet: the ``@configured`` decorator of a stage's function.
+"""How params.yaml, Hydra and a stage meet: ``configured`` makes a command of a stage's function.
 
-conf/<stage>.yaml and its groups give the defaults, the pipeline's own section of params.yaml
-overrides them, and the command line overrides both. Hydra does the composing; this module hands
-it the section (as the ConfigStore's ``params``) and says in one line what does not fit.
+conf/<stage>.yaml and its groups have the defaults, the pipeline's section of params.yaml overrides
+them, and the command line overrides both. Hydra composes them; this module passes the section to
+it (as ``params`` of the ConfigStore), and reports a mistake in one line.
 """
 
+import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,17 +19,19 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from hydra.types import RunMode
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
-from yaml import YAMLError
+from pydantic import ValidationError
 
-from classifier.errors import InputError, nearest, refused_by_the_machine
-from stages.schemas import LIMITS, SCHEMAS
+from classifier.support.errors import InputError, nearest, refused_by_the_machine
+from stages.params import pipelines
+from stages.schemas import SCHEMAS
+from stages.validation import known_keys, one_line
 
 Config = TypeVar("Config")
-# Hydra leaves nothing in the checkout: no outputs/, no log file. How tf2onnx went about it is
-# nobody's concern.
+# Hydra writes nothing to the checkout: no outputs/, no log file. The log of tf2onnx is long, and of
+# no use to a user.
 QUIET = {
     "hydra/job_logging": "stdout",
     "+hydra.job_logging.loggers.tf2onnx.level": "WARNING",
@@ -38,20 +41,26 @@ QUIET = {
     "hydra.sweep.subdir": "'${hydra.job.num}'",
     "hydra.job.chdir": "false",
 }
-# A trial's value is the best of train.monitor; one trial after the other.
+# The value of a trial is the best one of train.monitor; trials run one after the other.
 OPTUNA = {
     "hydra.sweeper.direction": "maximize",
     "hydra.sweeper.n_jobs": "1",
     "hydra.sweeper.sampler.seed": "7",
 }
-# A cluster that runs refuses the launcher's own value.
+# A running cluster refuses the default of the launcher.
 RAY = {"+hydra.launcher.ray.init.object_store_memory": "null"}
+# What a group's target takes first, before the keys of its file.
+FIRST_ARGUMENTS = {
+    "model": ["image_shape", "classes", "preprocessing"],
+    "schedule": ["learning_rate", "steps"],
+    "views": ["image_shape"],
+}
 SWEEPS = {"--multirun", "-m"}
 QUESTIONS = {"--help", "-h", "--hydra-help", "--version", "--shell-completion", "-sc"}
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: what Ctrl-C ends, it ends as well."""
+    """SIGTERM came; it is handled like Ctrl-C."""
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -59,7 +68,7 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
-    """Turns a stage's function of its typed configuration into the command-line program.
+    """Turns a stage's function of its typed configuration into a command-line program.
 
     An :class:`InputError`, or a configuration that does not fit, ends the process with status 1
     and one line on standard error, before the stage's function has done any work.
@@ -70,11 +79,10 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
     failures: list[InputError] = []
 
     def run(config: DictConfig) -> float | None:
-        os.chdir(HydraConfig.get().runtime.cwd)  # a worker of Ray starts where its node did
+        os.chdir(HydraConfig.get().runtime.cwd)  # a worker of Ray starts in the folder of its node
         try:
-            check_groups(config, HydraConfig.get().runtime.choices)
-            check_limits(config)
-            return stage(OmegaConf.to_object(config))  # type: ignore[arg-type]
+            check_groups(name, config, HydraConfig.get().runtime.choices)
+            return stage(validated(schema, config))
         except InputError as error:  # Hydra would print a line of its own before ours
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 raise  # for the sweeper to count
@@ -90,7 +98,6 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
             section = pipeline_section(pipeline, name)
             groups = section.pop("groups", None) or {}
             sys.argv[1:] = with_groups(sys.argv[1:], name, groups)
-            ConfigStore.instance().store(name=f"{name}_schema", node=schema)
             ConfigStore.instance().store(name="params", node=section, package="_global_")
             os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, not print a stack there
             hydra.main(
@@ -130,26 +137,6 @@ def named_pipeline(arguments: list[str]) -> str | None:
     raise InputError(f"say which pipeline: pipeline={'|'.join(pipelines())}")
 
 
-def pipelines() -> dict[str, Any]:
-    """The sections of params.yaml by pipeline.
-
-    Raises:
-        InputError: there is no params.yaml here, or it has no pipelines.
-    """
-    try:
-        parameters = OmegaConf.to_container(OmegaConf.load("params.yaml"))
-    except FileNotFoundError:
-        raise InputError(
-            f"no params.yaml in {Path.cwd()}: run this in the root of the checkout"
-        ) from None
-    except YAMLError as error:
-        raise InputError(f"params.yaml is not YAML: {' '.join(str(error).split())}") from None
-    found = parameters.get("pipelines") if isinstance(parameters, dict) else None
-    if not isinstance(found, dict) or not found:
-        raise InputError("params.yaml has no pipelines: write 'pipelines: {<name>: {…}}'")
-    return found
-
-
 def pipeline_section(pipeline: str | None, stage: str) -> dict[str, Any]:
     """``pipelines.<pipeline>.<stage>`` of params.yaml; empty for no pipeline.
 
@@ -158,10 +145,10 @@ def pipeline_section(pipeline: str | None, stage: str) -> dict[str, Any]:
     """
     if pipeline is None:
         return {}
-    found = pipelines()
-    if pipeline not in found:
-        raise InputError(f"no pipeline '{pipeline}' in params.yaml: {nearest(pipeline, found)}")
-    sections = found[pipeline] or {}
+    known = pipelines()
+    if pipeline not in known:
+        raise InputError(f"no pipeline '{pipeline}' in params.yaml: {nearest(pipeline, known)}")
+    sections = known[pipeline]
     for section in sections:
         if section not in SCHEMAS:
             raise InputError(
@@ -170,12 +157,36 @@ def pipeline_section(pipeline: str | None, stage: str) -> dict[str, Any]:
     section = sections.get(stage) or {}
     if not isinstance(section, dict):
         raise InputError(f"pipelines.{pipeline}.{stage} is '{section}': must be keys and values")
+    for key in section:
+        if not isinstance(key, str):
+            raise InputError(
+                f"pipelines.{pipeline}.{stage} has the key {key!r}, which is not text: put the "
+                "key in quotes"
+            )
+    check_plain(f"pipelines.{pipeline}.{stage}", section)
     groups = section.get("groups") or {}
     if not isinstance(groups, dict) or not all(isinstance(name, str) for name in groups.values()):
         raise InputError(
             f"pipelines.{pipeline}.{stage}.groups is '{groups}': must be groups and their choices"
         )
     return section
+
+
+def check_plain(place: str, value: Any) -> None:
+    """Checks that a value of YAML is text, a number, true, false, null, or made of these.
+
+    Raises:
+        InputError: it is a date, for example, which is the name of a class perhaps.
+    """
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            check_plain(f"{place}.{key}", part)
+    elif isinstance(value, list):
+        for part in value:
+            check_plain(place, part)
+    elif not isinstance(value, str | int | float | None):
+        kind, place = type(value).__name__, " ".join(place.split())
+        raise InputError(f"{place}: YAML reads {value} as a {kind}: put it in quotes")
 
 
 def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> list[str]:
@@ -205,18 +216,19 @@ def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> lis
     return [*options, *first, *overrides]
 
 
-def check_groups(config: DictConfig, choices: DictConfig) -> None:
-    """Checks each chosen group's keys and types against the chosen YAML file.
+def check_groups(stage: str, config: DictConfig, choices: Mapping[str, str]) -> None:
+    """Checks the keys and types of each chosen group against its YAML file, and the stage's.
 
     Raises:
-        InputError: a key is not in the file, or a value is of another type than there.
+        InputError: a key is in neither file, or a value has another type than there.
     """
+    defaults: Any = OmegaConf.load(Path("conf", f"{stage}.yaml"))
     for group, choice in choices.items():
         file = Path("conf", str(group), f"{choice}.yaml")
         if "/" in str(group) or not file.is_file() or group not in config:
             continue
-        if OmegaConf.get_type(config, str(group)) is dict:
-            _check_like(OmegaConf.load(file), config[group], str(group), str(file))
+        expected = OmegaConf.merge(defaults.get(group) or {}, OmegaConf.load(file))
+        _check_like(expected, config[group], str(group), str(file))
 
 
 def _check_like(expected: Any, value: Any, key: str, file: str) -> None:
@@ -245,60 +257,73 @@ def _alike(expected: Any, value: Any) -> bool:
     return isinstance(value, number) or OmegaConf.is_list(value)
 
 
-def check_limits(config: DictConfig) -> None:
-    """Checks each value against LIMITS, by the last word of its key; a list, each of its values.
+def validated(schema: type[Config], config: DictConfig) -> Config:
+    """The composed configuration as the stage's typed one.
 
     Raises:
-        InputError: a value is outside its limit.
+        InputError: a key is unknown or has no value, or a value has another type or is outside
+            its limits.
     """
-    for key, value in _leaves(config, ""):
-        limit = LIMITS.get(key.rpartition(".")[2])
-        if limit is None or value is None:
-            continue
-        if not isinstance(value, str) and limit.choices and isinstance(value, bool):
-            continue
-        try:
-            allowed = limit.allows(value)
-        except TypeError:
-            allowed = False
-        if not allowed:
-            text = isinstance(value, str) and limit.choices
-            hint = f"; {nearest(value, limit.choices)}" if text else ""
-            raise InputError(f"{key} is {value!r}: must be {limit.description}{hint}")
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if OmegaConf.is_dict(node):
-        for name in node:
-            if not OmegaConf.is_missing(node, name):
-                yield from _leaves(node[name], f"{key}.{name}" if key else str(name))
-            else:
-                raise InputError(f"{f'{key}.{name}' if key else name} has no value: give it one")
-    elif OmegaConf.is_list(node):
-        for value in node:
-            yield from _leaves(value, key)
-    else:
-        yield key, node
+    try:
+        for key in sorted(OmegaConf.missing_keys(config)):
+            raise InputError(f"{' '.join(key.split())} has no value: give it one")
+        values: Any = OmegaConf.to_container(config, resolve=True)
+        return schema(**values)
+    except OmegaConfBaseException as error:
+        raise InputError(explain(error, schema)) from None
+    except ValidationError as error:
+        raise InputError(one_line(error, schema=schema)) from None
 
 
 def build(key: str, node: Any, *args: Any, **kwargs: Any) -> Any:
-    """Calls what the ``_target_`` of a group's configuration names, with the rest of it.
+    """Calls the ``_target_`` of a group's configuration with the rest of it.
 
-    Gives None for the empty configuration of a group's ``none``.
+    Returns:
+        What the target returns; None for the empty configuration of a group's ``none``.
 
     Raises:
-        InputError: it refused its arguments; names the configuration's ``key``.
+        InputError: the target refused its arguments; names the configuration's ``key``.
     """
     if not node:
         return None
     try:
         return instantiate(node, *args, _convert_="all", **kwargs)
     except InstantiationException as error:
-        raise InputError(f"{key}: {' '.join(str(error.__cause__ or error).split())}") from error
+        cause = error.__cause__ or error
+        if isinstance(cause, TypeError):
+            check_signature(key, node, args, kwargs)
+        if isinstance(cause, ValidationError):
+            raise InputError(one_line(cause, prefix=key)) from error
+        raise InputError(f"{key}: {' '.join(str(cause).split())}") from error
+
+
+def check_signature(key: str, node: Any, args: Sequence[Any], keywords: Iterable[str]) -> None:
+    """Checks that the target of a group's configuration can be called as :func:`build` does.
+
+    Raises:
+        InputError: it cannot; says the signature that is expected.
+    """
+    try:
+        signature = inspect.signature(get_object(node["_target_"]))
+    except (ImportError, TypeError, ValueError):
+        return  # what it is called with is not known
+    names = [name for name in node if not name.startswith("_")] + list(keywords)
+    try:
+        signature.bind(*args, **dict.fromkeys(names))
+    except TypeError:
+        expected = [*FIRST_ARGUMENTS.get(key, []), *(["*"] if names else []), *names]
+        raise InputError(
+            f"{key}: {node['_target_']} takes {signature}, but must take ({', '.join(expected)})"
+        ) from None
+
+
+def choice(group: str) -> str:
+    """The chosen file of the group, without its suffix: ``residual`` for ``model=residual``."""
+    return str(HydraConfig.get().runtime.choices[group])
 
 
 def explain(error: Exception, schema: type) -> str:
-    """One line for an error of Hydra's or OmegaConf's, with the nearest valid name."""
+    """One line for an error of Hydra or OmegaConf, with the nearest valid name."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         options = error.options or []
@@ -310,19 +335,10 @@ def explain(error: Exception, schema: type) -> str:
     key = getattr(cause, "full_key", None)
     if isinstance(cause, (ConfigKeyError, AttributeError)) and key:
         parent, _, word = str(key).rpartition(".")
-        around = getattr(cause, "parent_node", None)
-        found = around if isinstance(around, DictConfig) else _keys(schema, parent)
-        siblings = [str(name) for name in found]
-        return f"unknown key '{key}'" + (
-            f": {nearest(word, siblings)}" if siblings else f" ({first})"
-        )
+        node = getattr(cause, "parent_node", None)
+        names = list(node) if parent and isinstance(node, DictConfig) else known_keys(schema)
+        return f"unknown key '{key}': {nearest(word, names)}"
     return f"{key}: {first}" if key else " ".join(str(error).split())
-
-
-def _keys(schema: type, parent: str) -> list[str]:
-    node = OmegaConf.structured(schema)
-    found = OmegaConf.select(node, parent) if parent else node
-    return [str(key) for key in found] if OmegaConf.is_dict(found) else []
 
 
 def _stop(stage: str, pipeline: str | None, message: str, status: int = 1) -> None:

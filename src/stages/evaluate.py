@@ -3,11 +3,14 @@
 import json
 import logging
 from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from classifier.atomic import atomic_folder, write_json
-from classifier.data.manifest import read_manifest
+from classifier.catalog.manifest import read_manifest
+from classifier.support.atomic import atomic_folder, write_json
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
@@ -18,12 +21,14 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(config: Evaluate) -> None:
-    # Here, not above: a mistake in the configuration is found before these seconds are spent.
-    from classifier import evidence, tracking
-    from classifier.model_size import model_size
-    from classifier.predictions import predict_split
-    from classifier.report import environment, packages, render_report
-    from classifier.saving import fingerprint, load_model
+    # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    from classifier.reporting.metrics import evaluate_predictions
+    from classifier.reporting.pictures import draw_pictures
+    from classifier.reporting.predictions import predict_split
+    from classifier.reporting.report import count_repeated, render_report
+    from classifier.reporting.tables import evaluation_tables
+    from classifier.saved.model_size import model_size
+    from classifier.saved.saving import fingerprint, load_model
 
     name = config.pipeline
     source = json.loads(needed("download", name, "source.json").read_text("utf-8"))
@@ -35,8 +40,9 @@ def evaluate(config: Evaluate) -> None:
         predict_split(model, needed("normalize", name), split, batch_size=config.batch_size)
         for split in ("validation", "test")
     )
-    metrics = {key: source[key] for key in ("source", "drawn")} | evidence.measure(test, validation)
-    tables = evidence.tabulate(
+    metrics = {key: source[key] for key in ("source", "drawn")}
+    metrics |= evaluate_predictions(test, validation)
+    tables = evaluation_tables(
         test,
         validation,
         temperature=metrics["calibration"]["temperature"],
@@ -44,46 +50,64 @@ def evaluate(config: Evaluate) -> None:
         samples=config.bootstrap,
         count=config.mistakes,
     )
-    origin = {"command": f"dvc repro evaluate@{name}", "weights (SHA-256)": weights}
     with atomic_folder(output("evaluate", name)) as folder:
         write_json(folder / "metrics.json", metrics)
         (folder / "weights.sha256").write_text(weights + "\n", "utf-8")
         for title, table in tables.items():
             table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n")
-        evidence.draw(
+        draw_pictures(
             folder, model, test, validation, tables, history, title=name, count=config.mistakes
         )
-
-        def write_report(origin: dict[str, str]) -> None:
-            report = render_report(
-                folder,
-                title=f"{name}: image classifier",
-                model=model.name,
-                shape=model.input_shape[1:],
-                source=source,
-                metrics=metrics,
-                size=size,
-                tables=tables,
-                counts=Counter(manifest["split"]),
-                repeated=evidence.repeated_images(manifest),
-                origin=origin,
-            )
-            (folder / "report.html").write_text(report, "utf-8")
-
-        tags = provenance.tags(name) | {"model": model.name}
-        with tracking.run_of_model(main_checkout(), name, weights, run_name(model.name), tags):
-            tracking.log_metrics({"test": metrics, "model": size})
-            tracking.describe(evidence.describe(metrics, tables))
-            # The run's copy says which commit and Python made it; DVC's is the same bytes from any.
-            write_report(origin | tags | environment())
-            for file in sorted(folder.iterdir()):
-                tracking.log_file(file, "evaluation")
-        write_report(origin | packages())
+        report = partial(
+            render_report,
+            folder,
+            title=f"{name}: image classifier",
+            model=model.name,
+            shape=model.input_shape[1:],
+            source=source,
+            base=json.loads(needed("train", name, "base.json").read_text("utf-8")),
+            metrics=metrics,
+            size=size,
+            tables=tables,
+            counts=Counter(manifest["split"]),
+            repeated=count_repeated(manifest),
+        )
+        record(folder, name, model.name, weights, {"test": metrics, "model": size}, tables, report)
     log.info(
         "%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(test.labels):,}"
     )
     if source["drawn"]:
         log.warning("these images are DRAWINGS: the figures say nothing about photographs")
+
+
+def record(
+    folder: Path,
+    pipeline: str,
+    model: str,
+    weights: str,
+    metrics: dict[str, Any],
+    tables: dict[str, pd.DataFrame],
+    report: Any,
+) -> None:
+    """Writes the report, and logs it with all other files to the MLflow run of the model.
+
+    The report of the run names the commit and Python that made it; the one in the folder has the
+    same bytes from any commit.
+    """
+    from classifier import tracking
+    from classifier.reporting.report import environment, packages, summarize
+
+    origin = {"command": f"dvc repro evaluate@{pipeline}", "weights (SHA-256)": weights}
+    tags = provenance.tags(pipeline) | {"model": model}
+    html = folder / "report.html"
+    run = tracking.run_of_model(main_checkout(), pipeline, weights, run_name(model), tags)
+    with run as logged:
+        logged.log_metrics(metrics)
+        logged.describe(summarize(metrics["test"], tables))
+        html.write_text(report(origin=origin | tags | environment()), "utf-8")
+        for file in sorted(folder.iterdir()):
+            logged.log_file(file, "evaluation")
+    html.write_text(report(origin=origin | packages()), "utf-8")
 
 
 if __name__ == "__main__":

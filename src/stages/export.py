@@ -2,48 +2,59 @@
 
 import json
 import logging
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from classifier.atomic import atomic_folder
-from classifier.data.manifest import read_manifest, split_digest
-from classifier.data.splits import read_split
-from classifier.promotion import Score, check_evaluated, check_thresholds, refusal
+from classifier.catalog.manifest import read_manifest, split_digest
+from classifier.images.preprocessing import PREPROCESSING
+from classifier.serving.promotion import Score, check_evaluated, check_thresholds, refusal
+from classifier.storage.splits import read_split
+from classifier.support.atomic import atomic_folder
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import main_checkout, needed, output
+from stages.lock import locked
 from stages.schemas import Export
-from stages.sweep import run_name
+from stages.sweep import on_main_line, run_name
 
-REPORT = "evaluation/report.html"  # of the run
+REPORT = "evaluation/report.html"  # an artifact of the run
 log = logging.getLogger(__name__)
 
 
 def export(config: Export) -> None:
     metrics = json.loads(needed("evaluate", config.pipeline, "metrics.json").read_text("utf-8"))
     check_thresholds(metrics, config.thresholds)
-    # Here, not above: a mistake in the configuration is found before these seconds are spent.
-    from classifier import tracking
-    from classifier.exporting import Classifier, check_saved_model, export_saved_model
-    from classifier.runtimes import MANY, ONE, add_to_report, export_runtimes
-    from classifier.saving import fingerprint, load_model
-    from classifier.serving import LITERT
+    # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    from classifier.saved.rounding import order_of_magnitude, significant
+    from classifier.saved.saving import fingerprint, load_model
+    from classifier.serving.exporting import Classifier, check_saved_model, export_saved_model
+    from classifier.serving.loading import DRAWINGS
+    from classifier.serving.runtimes import MANY, ONE, export_runtimes
 
     name = config.pipeline
-    trained = needed("train", name, "model.keras")
-    model = load_model(trained)
+    model = load_model(needed("train", name, "model.keras"))
     weights = fingerprint(model)
     check_evaluated(needed("evaluate", name, "weights.sha256"), weights)
-    normalized, classes = needed("normalize", name), needed("normalize", name, "classes.txt")
+    normalized = needed("normalize", name)
     test, labels = read_split(normalized, "test")
     images = np.asarray(test[: config.verify_images])
     expected = model.predict(images, verbose=0)
-    index = read_manifest(needed("normalize", name, "index.csv"))
-    tested = Score(metrics["accuracy"], split_digest(index, "test"))
-    classifier = Classifier(model, classes)
+    preprocessing = needed("normalize", name, PREPROCESSING)
+    classifier = Classifier(model, normalized / "classes.txt", preprocessing)
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
+        if metrics["drawn"]:
+            (folder / DRAWINGS).write_text(
+                "This model was trained on drawings that the pipeline made itself.\n"
+                "Its answers say nothing about photographs.\n",
+                "utf-8",
+            )
         difference = check_saved_model(folder, images, expected, config.tolerance)
+        log.info("the SavedModel differs by %.2g at most from the Keras model", difference)
         runtimes = export_runtimes(
             config.runtimes,
             model,
@@ -55,35 +66,123 @@ def export(config: Export) -> None:
             accuracy_loss=config.accuracy_loss,
         )
         if config.runtimes:
-            # Times are the run's alone: DVC's file is the same bytes each time.
-            runtimes.drop(columns=[ONE, MANY]).to_csv(folder / "runtimes.csv", index=False)
+            # Times, and the exact difference, are in the run alone: the file of DVC has the same
+            # bytes each time, on every CPU.
+            table = runtimes.drop(columns=[ONE, MANY]).assign(
+                accuracy_lost=runtimes["accuracy_lost"].map(significant),
+                largest_difference=runtimes["largest_difference"].map(order_of_magnitude),
+            )
+            table.to_csv(folder / "runtimes.csv", index=False, lineterminator="\n")
             log.info("\n%s", runtimes.to_string(index=False, float_format="{:.5g}".format))
-        tags = provenance.tags(name) | {"model": model.name}
-        with tracking.run_of_model(main_checkout(), name, weights, run_name(model.name), tags):
+    # The folder is in place: what is registered can be found there, and not the other way round.
+    example = images[:8], expected[:8]
+    register(config, classifier, model.name, weights, metrics, example, runtimes)
+
+
+def register(
+    config: Export,
+    classifier: Any,
+    model: str,
+    weights: str,
+    metrics: dict[str, Any],
+    example: tuple[np.ndarray, np.ndarray],
+    runtimes: pd.DataFrame,
+) -> None:
+    """Registers the model in MLflow as a candidate, and as champion if it deserves it.
+
+    The aliases follow the main line: the version of an experiment gets none. Of equal weights and
+    equal preprocessing, the version that is registered already is taken.
+    """
+    from classifier import tracking
+    from classifier.serving.loading import DRAWINGS, LITERT
+    from classifier.serving.runtimes import add_to_report
+
+    name = config.pipeline
+    classes, preprocessing, trained = (
+        needed("normalize", name, "classes.txt"),
+        needed("normalize", name, PREPROCESSING),
+        needed("train", name, "model.keras"),
+    )
+    exported = output("export", name)
+    files = [classes, preprocessing, trained, *exported.glob(LITERT), *exported.glob(DRAWINGS)]
+    index = read_manifest(needed("normalize", name, "index.csv"))
+    tested = Score(metrics["accuracy"], split_digest(index, "test"), metrics["drawn"])
+    tags = provenance.tags(name) | {"model": model}
+    run = tracking.run_of_model(main_checkout(), name, weights, run_name(model), tags)
+    store = tracking.store_file(main_checkout())
+    with locked(*([store] if store else [])), run as logged:
+        same = {
+            tracking.FINGERPRINT: weights,
+            tracking.PREPROCESSING: preprocessing_digest(needed("normalize", name), files),
+        }
+        version = tracking.version_with_tags(name, same)
+        known = version is not None
+        if version is None:
+            images, probabilities = example
             version = tracking.register_saved_model(
                 classifier,
                 classifier.signatures,
                 name=name,
-                alias=tracking.CANDIDATE,
-                images=images[:8],
-                probabilities=expected[:8],
-                tags=tags | tested.tags | {tracking.FINGERPRINT: weights},
-                description=f"{model.name}: {100 * tested.accuracy:.2f} % of "
-                f"{metrics['images']:,} test images",
-                files=[classes, trained, *folder.glob(LITERT)],
+                images=images,
+                probabilities=probabilities,
+                tags=tags | same,
+                files=files,
+                metadata={"preprocessing": json.loads(preprocessing.read_text("utf-8"))},
             )
-            present = tracking.version_tags(name, tracking.CHAMPION)
-            champion = None if present is None else Score.of_tags(present)
-            reason = refusal(tested, champion, metrics, config.thresholds)
-            if reason is None:
-                tracking.set_alias(name, tracking.CHAMPION, version)
-            tracking.log_file(classes)
-            if config.runtimes:
-                tracking.log_metrics({"runtimes": runtimes.set_index("runtime").to_dict("index")})
-                if report := tracking.logged_text(REPORT):
-                    tracking.log_text(add_to_report(report, runtimes), REPORT)
-    log.info("models:/%s/%d, at most %.2g from the Keras model", name, version, difference)
-    log.info("it is the champion now" if reason is None else f"not the champion: {reason}")
+        tracking.tag_version(
+            name,
+            version,
+            tested.tags,
+            f"{model}: {100 * tested.accuracy:.2f} % of {metrics['images']:,} test images",
+        )
+
+        def refuse(champion: tracking.TaggedVersion | None) -> str | None:
+            other = champion and champion.number != version
+            score = Score.of_tags(champion.tags) if champion and other else None
+            return refusal(tested, score, metrics, config.thresholds)
+
+        promotion = None
+        if on_main_line():
+            tracking.set_alias(name, tracking.CANDIDATE, version)
+            promotion = tracking.promote(name, version, refuse)
+        logged.log_file(classes)
+        if config.runtimes:
+            logged.log_metrics({"runtimes": runtimes.set_index("runtime").to_dict("index")})
+            if report := logged.logged_text(REPORT):
+                logged.log_text(add_to_report(report, runtimes), REPORT)
+    log.info("models:/%s/%d is registered%s", name, version, " already" if known else "")
+    if promotion is None:
+        log.info(
+            "it gets no alias, as it is an experiment: after 'dvc exp apply', "
+            "'python -m stages.export pipeline=%s' makes it the candidate",
+            name,
+        )
+    elif promotion.champion and promotion.champion.number == version:
+        but = f", although {promotion.refused}" if promotion.refused else ""
+        log.info("it is the champion already%s", but)
+    elif promotion.refused:
+        log.info("not the champion: %s", promotion.refused)
+    else:
+        before = promotion.champion
+        drawings = (
+            f"; it replaces version {before.number}, which was trained on drawings"
+            if before and Score.of_tags(before.tags).drawn
+            else ""
+        )
+        log.info("it is the champion now%s", drawings)
+
+
+def preprocessing_digest(normalized: Path, files: list[Path]) -> str:
+    """The SHA-256 of what the model does with images beside its weights.
+
+    Args:
+        normalized: the folder of the normalize stage.
+        files: those registered with the model: with another runtime, it is another version.
+    """
+    digest = sha256(" ".join(sorted(file.name for file in files)).encode())
+    for name in ("classes.txt", "statistics.json", PREPROCESSING):
+        digest.update(f"\0{name}\0".encode() + (normalized / name).read_bytes())
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":

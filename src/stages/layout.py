@@ -1,19 +1,22 @@
-"""Where each stage's output lies in the checkout, by pipeline."""
+"""The place of each stage's output in the checkout, by pipeline."""
 
 import os
 from pathlib import Path
 
-from classifier.errors import InputError
+from classifier.support.errors import InputError
 
 FOLDERS = {
     "download": "data/raw/{}",
     "split": "data/split/{}.csv",
     "normalize": "data/normalized/{}",
     "augment": "data/augmented/{}",
+    "backbone": "data/weights/{}",
     "train": "models/{}",
     "evaluate": "reports/{}",
     "export": "exports/{}",
 }
+
+BACKBONE, CARD = "backbone.keras", "card.json"  # files of the backbone stage
 
 
 def output(stage: str, pipeline: str) -> Path:
@@ -25,7 +28,7 @@ def needed(stage: str, pipeline: str, name: str = "") -> Path:
     """The output of ``stage``, or the file ``name`` in it, for a later stage to read.
 
     Raises:
-        InputError: it is not there; the message names the target that makes it.
+        InputError: it does not exist; the message names the DVC target that makes it.
     """
     path = output(stage, pipeline) / name if name else output(stage, pipeline)
     if not path.exists():
@@ -34,7 +37,7 @@ def needed(stage: str, pipeline: str, name: str = "") -> Path:
 
 
 def checkpoints(key: str) -> Path:
-    """Where a training that is not finished keeps what it needs to go on, by its key."""
+    """The folder of an unfinished training's checkpoints, by its key."""
     return main_checkout() / ".dvc" / "tmp" / "trainings" / key
 
 

@@ -1,22 +1,31 @@
-"""normalize: uint8 images of one size, and the statistics of the training split."""
+"""normalize: writes uint8 images of one size, and the statistics of the training split."""
 
 import json
 import logging
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
-from classifier.atomic import atomic_folder, write_json
-from classifier.data.arrays import ChannelStatistics
-from classifier.data.decoding import decode_all
-from classifier.data.images import ImageError
-from classifier.data.manifest import SPLITS, class_names, read_manifest, write_manifest
-from classifier.data.raw import read_raw
-from classifier.data.splits import read_split, write_split
-from classifier.errors import InputError
-from classifier.pictures import write_class_grids
+import numpy as np
+import pandas as pd
+
+from classifier.catalog.manifest import SPLITS, class_names, read_manifest, write_manifest
+from classifier.catalog.raw import RawImage, read_raw
+from classifier.images.decoding import decode_all
+from classifier.images.grids import write_class_grids
+from classifier.images.pixels import ImageError, UnknownRangeError
+from classifier.images.preprocessing import PREPROCESSING, Preprocessing
+from classifier.images.ranges import RangeCounts
+from classifier.storage.arrays import ChannelStatistics
+from classifier.storage.splits import read_split, write_split
+from classifier.support.atomic import atomic_folder, write_json
+from classifier.support.errors import InputError
 from stages.configuration import configured
 from stages.layout import needed, output
+from stages.lock import locked
 from stages.schemas import Normalize
+
+Decoded = tuple[RawImage, np.ndarray | ImageError]
 
 log = logging.getLogger(__name__)
 
@@ -28,29 +37,39 @@ def normalize(config: Normalize) -> None:
     split_of = dict(zip(table["id"], table["split"], strict=True))
     label_of = dict(zip(table["id"], table["label"], strict=True))
     file = needed("download", config.pipeline, source["file"])
-    wanted = (
+    images = (
         image
         for image in read_raw(file, source["format"], source["classes"])
         if split_of.get(image.id) in SPLITS
     )
-    shape = (config.image_size, config.image_size, config.channels)
+    preprocessing = Preprocessing(
+        image_size=config.image_size,
+        channels=config.channels,
+        fit=config.fit,
+        value_range=tuple(source["value_range"]) if "value_range" in source else None,
+    )
+    shape = preprocessing.shape
     statistics = ChannelStatistics(config.channels)
+    counts = RangeCounts()
     kept: list[str] = []
-    with atomic_folder(output("normalize", config.pipeline)) as folder:
+    target = output("normalize", config.pipeline)
+    with locked(target), atomic_folder(target) as folder:
         with ExitStack() as stack:
             write = partial(write_split, storage=config.storage, shard_bytes=config.shard_bytes)
             append = {name: stack.enter_context(write(folder, name, shape)) for name in SPLITS}
-            for image, pixels in decode_all(
-                wanted,
-                size=config.image_size,
-                channels=config.channels,
-                fit=config.fit,
-                workers=config.workers,
-            ):
+            decoded = decode_all(
+                images, workers=config.workers, counts=counts, **preprocessing.arguments
+            )
+            for image, pixels in _until_memory_is_short(decoded, config):
+                if isinstance(pixels, UnknownRangeError):  # no damage of one image
+                    raise InputError(
+                        f"{image.id} cannot be decoded: {pixels}: [low, high] in "
+                        f"conf/dataset/{source['dataset']}.yaml"
+                    )
                 if isinstance(pixels, ImageError):
                     if config.undecodable == "fail":
                         raise InputError(
-                            f"{image.id} cannot be decoded: {pixels}; mend it, or set "
+                            f"{image.id} cannot be decoded: {pixels}; replace it, or set "
                             f"pipelines.{config.pipeline}.normalize.undecodable: drop"
                         )
                     log.warning("dropped %s: it cannot be decoded: %s", image.id, pixels)
@@ -60,8 +79,10 @@ def normalize(config: Normalize) -> None:
                 if split_of[image.id] == "train":
                     statistics.add(pixels)
         index = table.set_index("id").loc[kept].reset_index()
+        _check_every_class(index, classes, table["split"].isin(SPLITS).sum())
         write_manifest(folder / "index.csv", index)
         (folder / "classes.txt").write_text("\n".join(classes) + "\n", "utf-8")
+        preprocessing.write(folder / PREPROCESSING)
         write_json(
             folder / "statistics.json",
             {
@@ -72,7 +93,36 @@ def normalize(config: Normalize) -> None:
             },
         )
         write_class_grids(folder, *read_split(folder, "train"), classes)
+    for line in counts.scaled():
+        log.info("%s", line)
+    for line in counts.warnings():
+        log.warning("%s", line)
     log.info("%s images of %s", f"{len(kept):,}", shape)
+
+
+def _check_every_class(index: pd.DataFrame, classes: list[str], total: int) -> None:
+    """Refuses what the split stage refuses too, after images were dropped from ``total``."""
+    left = set(zip(index["split"], index["class"], strict=True))
+    for split in SPLITS:
+        for name in classes:
+            if (split, name) not in left:
+                raise InputError(
+                    f"no image of class '{name}' is left in {split}: {total - len(index):,} of "
+                    f"{total:,} images cannot be decoded and were dropped; replace them"
+                )
+
+
+def _until_memory_is_short(decoded: Iterator[Decoded], config: Normalize) -> Iterator[Decoded]:
+    last = "none"
+    try:
+        for image, pixels in decoded:
+            yield image, pixels
+            last = image.id
+    except MemoryError:
+        raise InputError(
+            f"not enough memory to decode the images after {last}: fewer workers than "
+            f"{config.workers} need less"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Recipes: the sections of params.yaml that belong together, put there by one command.
+"""Recipes: files of sections of params.yaml that one command puts into params.yaml.
 
-$ python -m stages.recipe best            # of every pipeline that conf/recipe/best.yaml names
-$ python -m stages.recipe best flowers    # of one
+$ python -m stages.recipe best            # for every pipeline in conf/recipe/best.yaml
+$ python -m stages.recipe best flowers    # for one pipeline
 
-A recipe reaches across stages: a larger image is normalize's, more epochs are train's. It
-replaces the sections that it names, whole; DVC then runs the stages whose values changed.
+A recipe sets several stages together, such as the image size of normalize and the epochs of
+train. It replaces whole sections. DVC then runs the stages that have new values.
 """
 
 import argparse
@@ -13,73 +13,60 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
-
-from classifier.atomic import atomic_path
-from classifier.errors import InputError, nearest
-
-PARAMS = Path("params.yaml")
+from classifier.support.errors import InputError, nearest
+from stages.params import read_params, round_trip, write_params
+from stages.prepare import completed
 
 
-def apply_recipe(recipe: str, chosen: list[str]) -> list[str]:
-    """Puts the recipe's sections into params.yaml, whose comments stay.
+def apply_recipe(recipe: str, only: list[str]) -> list[str]:
+    """Replaces sections of params.yaml by those of a recipe, and keeps the comments.
+
+    What a section of the recipe leaves out and DVC needs is added, as `make repro` does.
 
     Args:
-        recipe: a file of conf/recipe/, without its ending.
-        chosen: pipelines; all that the recipe names, for none.
+        recipe: the name of a file in conf/recipe/, without its suffix.
+        only: names of pipelines. An empty list means all pipelines of the recipe.
 
     Returns:
-        A line for each section that changed.
+        The keys of the sections that changed.
 
     Raises:
-        InputError: there is no such recipe or params.yaml, or one has no such pipeline.
+        InputError: the recipe or params.yaml does not exist or cannot be read, or does not have
+            one of these pipelines.
     """
-    if not PARAMS.exists():
-        raise InputError(f"no {PARAMS} in {Path.cwd()}: run this in the checkout's root")
+    params = read_params()
     recipes = [path.stem for path in Path("conf", "recipe").glob("*.yaml")]
     if recipe not in recipes:
         raise InputError(f"no recipe '{recipe}': {nearest(recipe, recipes)}")
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    try:
-        params = yaml.load(PARAMS)
-    except YAMLError as error:
-        raise InputError(f"{PARAMS} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(params, dict) or not isinstance(params.get("pipelines"), dict):
-        raise InputError(f"{PARAMS} has no pipelines")
-    sections = yaml.load(Path("conf", "recipe", f"{recipe}.yaml"))
+    sections = round_trip().load(Path("conf", "recipe", f"{recipe}.yaml"))
     changed = []
-    for pipeline in chosen or list(sections):
-        for place, known in {
-            "params.yaml": params["pipelines"],
-            f"recipe {recipe}": sections,
-        }.items():
-            if pipeline not in known:
+    for pipeline in only or list(sections):
+        files = {"params.yaml": params["pipelines"], f"recipe {recipe}": sections}
+        for file, pipelines in files.items():
+            if pipeline not in pipelines:
                 raise InputError(
-                    f"{place} has no pipeline '{pipeline}': {nearest(pipeline, known)}"
+                    f"{file} has no pipeline '{pipeline}': {nearest(pipeline, pipelines)}"
                 )
-        for stage, section in sections[pipeline].items():
+        for stage, chosen in sections[pipeline].items():
+            section, _ = completed(pipeline, stage, chosen, params["pipelines"])
             if not _equal(params["pipelines"][pipeline].get(stage), section):
                 params["pipelines"][pipeline][stage] = section
                 changed.append(f"pipelines.{pipeline}.{stage}")
-    with atomic_path(PARAMS) as temporary:
-        yaml.dump(params, temporary)
+    write_params(params)
     return changed
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether both say the same; the keys' order, which the file keeps, says nothing."""
+    """Compares two sections; ruamel.yaml's own comparison depends on the order of the keys."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="stages.recipe", description="Puts a recipe into params.yaml"
+        prog="stages.recipe", description="Puts the sections of a recipe into params.yaml"
     )
-    parser.add_argument("recipe", help="a file of conf/recipe/, without its ending")
-    parser.add_argument("pipelines", nargs="*", help="all that the recipe names, for none")
+    parser.add_argument("recipe", help="the name of a file in conf/recipe/, without its suffix")
+    parser.add_argument("pipelines", nargs="*", help="default: all pipelines of the recipe")
     arguments = parser.parse_args()
     try:
         changed = apply_recipe(arguments.recipe, arguments.pipelines)

@@ -1,10 +1,9 @@
-"""split: a table with a row an image, and which split each falls in."""
+"""split: writes a table with one row per image, which has the split of the image."""
 
 import json
 import logging
 
-from classifier.data.manifest import (
-    DROPPED,
+from classifier.catalog.manifest import (
     assign_splits,
     chosen_classes,
     find_conflicts,
@@ -12,9 +11,10 @@ from classifier.data.manifest import (
     list_images,
     write_manifest,
 )
-from classifier.data.raw import read_raw
+from classifier.catalog.raw import read_raw
 from stages.configuration import configured
 from stages.layout import needed, output
+from stages.lock import locked
 from stages.schemas import Split
 
 log = logging.getLogger(__name__)
@@ -27,22 +27,25 @@ def split(config: Split) -> None:
     table = list_images(images, chosen_classes(source["classes"], config.classes))
     for _, group in find_conflicts(table).groupby("sha256"):
         names = ", ".join(group["id"])
-        log.warning("one image, several classes (%s): %s", config.conflicting_labels, names)
-    log.info("%d images repeat another (%s)", len(find_duplicates(table)), config.duplicates)
+        log.warning(
+            "identical images with several classes (%s): %s", config.conflicting_labels, names
+        )
+    log.info("%d images repeat an earlier one (%s)", len(find_duplicates(table)), config.duplicates)
     table = assign_splits(
         table,
         train=config.train,
         validation=config.validation,
         test=config.test,
         seed=config.seed,
+        method=config.method,
         duplicates=config.duplicates,
         conflicting_labels=config.conflicting_labels,
     )
-    write_manifest(output("split", config.pipeline), table)
+    target = output("split", config.pipeline)
+    with locked(target):
+        write_manifest(target, table)
     counts = table["split"].value_counts()
-    log.info(
-        "%s", ", ".join(f"{counts[name]:,} {name}" for name in counts.index if name != DROPPED)
-    )
+    log.info("%s", ", ".join(f"{counts[name]:,} {name}" for name in counts.index))
 
 
 if __name__ == "__main__":

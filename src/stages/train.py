@@ -3,87 +3,122 @@
 import logging
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from classifier.support.directions import higher_is_better
 from stages import provenance
-from stages.base import based
-from stages.configuration import build, configured, pipelines
+from stages.base import base_card, with_base_file, with_fixed_base
+from stages.configuration import build, choice, configured
 from stages.layout import checkpoints, main_checkout, needed
+from stages.lock import locked
+from stages.params import pipelines
 from stages.schemas import Train
 from stages.sweep import destination, report_sweep, run_name, sweep
-from stages.turn import turn
+from stages.sweep import tags as sweep_tags
 
 log = logging.getLogger(__name__)
 
 
 def train(config: Train) -> float:
-    # Here, not above: a mistake in the configuration is found before these seconds are spent.
-    from classifier import session
+    # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    from classifier.training import session
 
     session.begin(config)
     workers = build("strategy", config.strategy)
     with workers.strategy.scope():
-        return train_on(workers, config)
+        return train_with(workers, config)
 
 
-def train_on(workers: Any, config: Train) -> float:
-    from classifier import model_size, saving, tracking, training
-    from classifier.atomic import atomic_folder
-    from classifier.checkpoint import training_key, unfinished
-    from classifier.data import feed, training_set
-    from classifier.phases import plan
+def train_with(workers: Any, config: Train) -> float:
+    from classifier import tracking
+    from classifier.saved import model_size, saving
+    from classifier.saved.rounding import TRAINING_DIGITS, significant_table
+    from classifier.support.atomic import atomic_folder, write_json
+    from classifier.training.checkpoint import training_key, unfinished
+    from classifier.training.feed import TrainingFeed
+    from classifier.training.fit import best_value, fit
+    from classifier.training.outputs import check_outputs
+    from classifier.training.training_set import read_training_set
 
-    name, batch_size = config.pipeline, workers.batch_size(config.batch_size)
+    name = config.pipeline
+    config.model = with_fixed_base(config)
     folders = [needed("normalize", name), needed("augment", name)]
-    data = training_set.read_training_set(*folders)
-    steps = feed.steps_per_epoch(len(data.images), batch_size)
-    mixing = build("mixing", config.mixing, dtype="float32")
-    model = build("model", based(config.model), data.shape, data.classes, data.preprocessing)
+    data = read_training_set(*folders)
+    feed = TrainingFeed(
+        images=data.images,
+        labels=data.labels,
+        classes=data.classes,
+        batch_size=workers.batch_size(config.batch_size),
+        seed=config.seed,
+        layers=data.layers,
+        mixing=build("mixing", config.mixing, dtype="float32"),
+        class_weights=data.class_weights(config.class_weight),
+        workers=config.workers,
+        replicas=workers.strategy.num_replicas_in_sync,
+    )
+    feed.report()
+    chosen = with_base_file(name, config.model)
+    model = build("model", chosen, data.shape, data.classes, data.preprocessing)
+    check_outputs(model, data.images, data.classes)
+    # A user's own function may leave the name to Keras. Keras refuses a slash in a name.
+    model.name = choice("model").replace("/", "_")
     views = build("views", config.views, data.shape)
-
-    def optimizer(share: float, epochs: int) -> tuple[Any, Any]:
-        peak = workers.factor * share * config.optimizer["learning_rate"]
-        rate = build("schedule", config.schedule, peak, epochs * steps)
-        return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
-
-    phases = plan(model, config, optimizer)
-    key = training_key(asdict(config) | {"outage": ""}, folders, model)
+    phases = plan_phases(model, config, feed.steps_per_epoch, workers.factor)
+    key = training_key(asdict(config) | {"outage": "", "depends_on": ""}, folders, model)
     progress = workers.folder(checkpoints(key))
     target = destination("train", name) if workers.chief else progress / "unused"
     tags = provenance.tags(name) | {"seed": str(config.seed), "model": model.name}
-    params = pipelines()[name] | {"train": asdict(config)}
-    title = run_name(model.name)
-    run = tracking.unlogged()
-    if workers.chief:
-        run = tracking.resumed_run(
-            main_checkout(), name, title, params, tags, progress / "run", config.outage, sweep()
+    logged = start_run(config, tags, progress / "run") if workers.chief else tracking.unlogged()
+    writing = atomic_folder(target)
+    with locked(progress, target), unfinished(progress), writing as folder, logged as run:
+        run.log_data(data.images, data.labels, name, source=tags["data.location"])
+        run.log_text(model_size.summary(model), "summary.txt")
+        if changes := provenance.uncommitted():
+            run.log_text(changes, "git.diff")
+        run.log_metrics({"model": model_size.model_size(model)})
+        start = time.perf_counter()
+        history = fit(
+            model, phases, feed, data.validation_batches(), config, progress, run.log_epoch
         )
-    with turn(progress, target), unfinished(progress), atomic_folder(target) as folder, run:
-        tracking.log_data(data.images, data.labels, name, source=tags["data.location"])
-        tracking.log_text(training.summary(model), "summary.txt")
-        tracking.log_metrics({"model": model_size.model_size(model)})
-        begun = time.perf_counter()
-        history = training.fit(
-            model,
-            phases,
-            data.batches(batch_size, seed=config.seed, mixing=mixing, workers=config.workers),
-            data.validation_batches(),
-            config,
-            steps=steps,
-            class_weights=training.class_weights(config.class_weight, data.labels, data.classes),
-            folder=progress,
-            on_epoch=tracking.log_epoch,
-        )
-        seconds = time.perf_counter() - begun
-        best = training.best_value(history, config.monitor)
-        tracking.log_metrics({"training_seconds": seconds, f"best_{config.monitor}": best})
-        history.to_csv(folder / "history.csv", index=False, lineterminator="\n")
-        tracking.log_file(folder / "history.csv")
+        seconds = time.perf_counter() - start
+        best = best_value(history, config.monitor)
+        run.log_metrics({"training_seconds": seconds, f"best_{config.monitor}": best})
+        table = significant_table(history, TRAINING_DIGITS)
+        table.to_csv(folder / "history.csv", index=False, lineterminator="\n")
+        write_json(folder / "base.json", base_card(name, config.model) or {"name": None})
+        run.log_file(folder / "history.csv")
         saved = saving.save_forms(model, progress / "best.keras", folder, views)
-        tracking.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
+        run.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
     log.info("%d epochs in %.0f s", len(history), seconds)
     report_sweep(name, f"best_{config.monitor}")
-    return best if config.monitor.endswith("accuracy") else -best  # more is better
+    return best if higher_is_better(config.monitor) else -best  # Optuna maximizes it
+
+
+def plan_phases(model: Any, config: Train, steps_per_epoch: int, factor: int) -> list[Any]:
+    """The phases of the training, each with an optimizer and a schedule of its own."""
+    from classifier.training.phases import plan
+
+    def optimizer(fraction: float, epochs: int) -> tuple[Any, Any]:
+        peak = factor * fraction * config.optimizer["learning_rate"]
+        rate = build("schedule", config.schedule, peak, epochs * steps_per_epoch)
+        return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
+
+    return plan(model, config, optimizer)
+
+
+def start_run(config: Train, tags: dict[str, str], remembered: Path) -> Any:
+    """The MLflow run of this training, new or continued; a context."""
+    from classifier import tracking
+
+    name = config.pipeline
+    params = pipelines()[name] | {"train": asdict(config)}
+    title, belongs = run_name(tags["model"]), sweep(name)
+    tags = tags | sweep_tags(belongs)
+    parent = belongs.name if belongs else None
+    return tracking.resumed_run(
+        main_checkout(), name, title, params, tags, remembered, config.outage, parent
+    )
 
 
 if __name__ == "__main__":

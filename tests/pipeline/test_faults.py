@@ -1,10 +1,9 @@
-"""Faults while a stage runs: one line, nothing half-written, and the same bytes in the end."""
+"""Faults while a stage runs: an error of one line, no partial output, the same bytes at the end."""
 
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,9 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from conftest import command, commit_all, without_store, write_project
+from conftest import PYTHON, command, commit_all, experiment_id, without_store, write_project
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., tuple[int, str, str]]
 STAGES = {
@@ -25,7 +26,7 @@ STAGES = {
     "evaluate": "reports/tiny",
     "export": "exports/tiny",
 }
-# Ends the process as kill -9 does, when all is written and nothing has its name yet.
+# Ends the process as kill -9 does, after it wrote all files and before it renames the output.
 KILLED = """
 import os, pathlib, runpy, signal, sys
 replace = pathlib.Path.replace
@@ -40,8 +41,8 @@ runpy.run_module("stages.{stage}", run_name="__main__")
 
 
 def files_below(path: Path) -> dict[str, bytes]:
-    found = [path] if path.is_file() else sorted(path.rglob("*"))
-    return {str(file.relative_to(path)): file.read_bytes() for file in found if file.is_file()}
+    paths = [path] if path.is_file() else sorted(path.rglob("*"))
+    return {str(file.relative_to(path)): file.read_bytes() for file in paths if file.is_file()}
 
 
 Outputs = dict[str, dict[str, bytes]]
@@ -49,7 +50,7 @@ Outputs = dict[str, dict[str, bytes]]
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outputs]:
-    """A tiny project that ran, had each stage killed, and ran again; what it had made at first."""
+    """A tiny project that ran, had each stage killed, and ran again; its first outputs."""
     folder = write_project(tmp_path_factory.mktemp("killed") / "project")
     commit_all(folder)
     command("dvc", "repro", cwd=folder)
@@ -57,7 +58,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outputs]:
     for stage, output in STAGES.items():
         before = (folder / output).rename(tmp_path_factory.mktemp(stage) / "before")
         code = KILLED.format(stage=stage, output=output)
-        words = [sys.executable, "-c", code]
+        words = [PYTHON, "-c", code]
         end = subprocess.run(words, cwd=folder, env=without_store(), capture_output=True)
         assert end.returncode == -signal.SIGKILL, end.stderr
         assert not (folder / output).exists()
@@ -97,7 +98,7 @@ def test_a_truncated_output_is_made_again(killed: tuple[Path, Outputs], file: st
 
 @contextmanager
 def disk(folder: Path, options: str) -> Iterator[None]:
-    """A small file system of its own at ``folder``."""
+    """Mounts a small file system at ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
@@ -109,10 +110,10 @@ def disk(folder: Path, options: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def before(finished: Path, project: Path) -> Callable[[str], None]:
-    """Puts what the stages before one have made into the fresh project."""
+def outputs_before(finished: Path, project: Path) -> Callable[[str], None]:
+    """A function that copies the outputs of all stages before one into the fresh project."""
 
-    def bring(stage: str) -> None:
+    def copy_outputs(stage: str) -> None:
         for earlier, output in STAGES.items():
             if earlier == stage:
                 break
@@ -120,22 +121,22 @@ def before(finished: Path, project: Path) -> Callable[[str], None]:
             copy = shutil.copytree if (finished / output).is_dir() else shutil.copy
             copy(finished / output, project / output)
 
-    return bring
+    return copy_outputs
 
 
 @pytest.mark.fault("disk full", "one line, nothing half-written; runs when there is room")
 @pytest.mark.parametrize("stage", ["download", "normalize", "train", "export"])
 def test_a_full_disk_is_one_line_and_leaves_nothing(
-    run_stage: Run, project: Path, before: Callable[[str], None], stage: str
+    run_stage: Run, project: Path, outputs_before: Callable[[str], None], stage: str
 ) -> None:
-    before(stage)
+    outputs_before(stage)
     parent = (project / STAGES[stage]).parent
     with disk(parent, "size=8k"):
         status, error, _ = run_stage(stage, "pipeline=tiny")
         left = list(parent.iterdir())
     assert status == 1
     assert error.splitlines()[-1].startswith(f"{stage}: pipelines.tiny.{stage}: ")
-    assert "the disk is full: make room and run it again" in error.splitlines()[-1]
+    assert "the disk is full: free some space and run it again" in error.splitlines()[-1]
     assert "Traceback" not in error
     assert left == []
     assert run_stage(stage, "pipeline=tiny")[0] == 0
@@ -144,13 +145,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 @pytest.mark.fault("read-only folder", "one line")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_read_only_checkout_is_one_line(
-    run_stage: Run, project: Path, before: Callable[[str], None], stage: str
+    run_stage: Run, project: Path, outputs_before: Callable[[str], None], stage: str
 ) -> None:
-    before(stage)
+    outputs_before(stage)
     with disk((project / STAGES[stage]).parent, "ro"):
         status, error, _ = run_stage(stage, "pipeline=tiny")
     assert status == 1
-    assert "see to its permissions" in error.splitlines()[-1]
+    assert "check its permissions" in error.splitlines()[-1]
     assert "Traceback" not in error
 
 
@@ -159,14 +160,14 @@ def test_a_read_only_checkout_is_one_line(
     "one line before the first epoch, with a batch that may fit",
 )
 def test_too_little_memory_for_the_batch_is_said_before_the_first_epoch(
-    project: Path, before: Callable[[str], None]
+    project: Path, outputs_before: Callable[[str], None]
 ) -> None:
-    before("normalize")
-    words = [sys.executable, "-m"]
+    outputs_before("normalize")
+    words = [PYTHON, "-m"]
     command(*words, "stages.normalize", "pipeline=tiny", "image_size=1024", cwd=project)
     command(*words, "stages.augment", "pipeline=tiny", "policy=none", cwd=project)
-    limit = 10 * 2**30  # of addresses, some of which TensorFlow reserves
-    found = subprocess.run(
+    limit = 10 * 2**30  # of virtual memory, of which TensorFlow reserves a part
+    result = subprocess.run(
         [*words, "stages.train", "pipeline=tiny", "model.filters=[160]", "batch_size=27"],
         cwd=project,
         env=without_store(),
@@ -174,10 +175,10 @@ def test_too_little_memory_for_the_batch_is_said_before_the_first_epoch(
         capture_output=True,
         text=True,
     )
-    assert found.returncode == 1
-    assert "batch_size is 27: a step takes" in found.stderr.splitlines()[-1]
-    assert "Epoch" not in found.stdout
-    assert "Traceback" not in found.stderr
+    assert result.returncode == 1
+    assert "batch_size is 27: a step takes" in result.stderr.splitlines()[-1]
+    assert "Epoch" not in result.stdout
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.fault("two processes create the MLflow store at once", "both runs are in it")
@@ -191,7 +192,7 @@ def test_two_first_uses_of_the_store_at_once(tmp_path: Path, finished: Path) -> 
             copy(finished / output, target)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "stages.train", f"pipeline={pipeline}"],
+            [PYTHON, "-m", "stages.train", f"pipeline={pipeline}"],
             cwd=folder,
             env=without_store(),
             stdout=subprocess.DEVNULL,
@@ -204,15 +205,18 @@ def test_two_first_uses_of_the_store_at_once(tmp_path: Path, finished: Path) -> 
         assert process.returncode == 0, error
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     for pipeline in ("first", "second"):
-        (run,) = client.search_runs([client.get_experiment_by_name(pipeline).experiment_id])
+        (run,) = client.search_runs([experiment_id(client, pipeline)])
         assert run.info.status == "FINISHED"
 
 
 @pytest.mark.fault("the clock is set back a day while training", "the same bytes")
 def test_a_clock_that_is_set_back_changes_nothing(
-    run_stage: Run, finished: Path, before: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    run_stage: Run,
+    finished: Path,
+    outputs_before: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before("train")
+    outputs_before("train")
     clock, calls = time.time, [0]
 
     def set_back() -> float:

@@ -1,8 +1,7 @@
-"""A stage that is interrupted leaves nothing that DVC would take for whole."""
+"""An interrupted stage leaves no output that DVC takes for complete."""
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,21 +10,23 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from conftest import command, commit_all
+from conftest import PYTHON, command, commit_all, experiment_id
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @contextmanager
 def training(*overrides: str) -> Iterator[subprocess.Popen[str]]:
-    """Training in a process of its own; the block begins when an epoch is finished."""
-    words = [sys.executable, "-m", "stages.train", "pipeline=tiny", *overrides]
+    """Trains in another process; the block starts after its first epoch."""
+    words = [PYTHON, "-m", "stages.train", "pipeline=tiny", *overrides]
     process = subprocess.Popen(
         words,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell lets what it runs in the background ignore Ctrl-C, and the tests with it.
+        # A shell starts background processes, such as the tests, with SIGINT ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
@@ -46,13 +47,13 @@ def prepared(project: Path) -> Path:
     return project
 
 
-@pytest.mark.difference("a break", "the whole state is in the checkpoint")
+@pytest.mark.difference("an interruption", "the whole state is in the checkpoint")
 @pytest.mark.fault(
     "kill -9 while training",
     "goes on after the last finished epoch, ends with the same bytes, one MLflow run",
 )
 def test_killed_training_goes_on_and_ends_with_the_same_bytes(prepared: Path) -> None:
-    again = [sys.executable, "-m", "stages.train", "pipeline=tiny", "epochs=60"]
+    again = [PYTHON, "-m", "stages.train", "pipeline=tiny", "epochs=60"]
     with training("epochs=60") as process:
         process.kill()
     assert process.returncode == -signal.SIGKILL
@@ -65,35 +66,35 @@ def test_killed_training_goes_on_and_ends_with_the_same_bytes(prepared: Path) ->
     assert "Epoch 1/60" not in output
     assert [path.name for path in Path("models").iterdir()] == ["tiny"]
     assert checkpoints() == []
-    Path("models/tiny").rename("broken")
+    Path("models/tiny").rename("interrupted")
 
     assert "Epoch 1/60" in command(*again, cwd=prepared).stdout
     files = sorted(Path("models/tiny").iterdir())
-    assert len(files) == 5
+    assert len(files) == 6
     for file in files:
-        assert file.read_bytes() == (Path("broken") / file.name).read_bytes(), file.name
+        assert file.read_bytes() == (Path("interrupted") / file.name).read_bytes(), file.name
 
     client = MlflowClient(f"sqlite:///{prepared / 'mlflow.db'}")
-    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    runs = client.search_runs([experiment_id(client, "tiny")])
     assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
     for run in runs:
         steps = {metric.step for metric in client.get_metric_history(run.info.run_id, "loss")}
         assert steps == set(range(1, 61))
 
 
-def test_a_changed_configuration_starts_afresh(prepared: Path, run_stage: Run) -> None:
+def test_a_changed_configuration_starts_from_the_beginning(prepared: Path, run_stage: Run) -> None:
     with training("epochs=60") as process:
         process.kill()
     status, _, output = run_stage("train", "pipeline=tiny", "epochs=3")
     assert status == 0
     assert "Epoch 1/3" in output
-    assert len(checkpoints()) == 1  # the killed one's, to go on from
+    assert len(checkpoints()) == 1  # of the killed training, which can still continue
 
 
 @pytest.mark.fault("two trainings of a pipeline at once", "the second waits; both end well")
 @pytest.mark.parametrize("epochs", [150, 3], ids=["the same", "another"])
 def test_two_trainings_at_once(prepared: Path, epochs: int) -> None:
-    words = [sys.executable, "-m", "stages.train", "pipeline=tiny", f"epochs={epochs}"]
+    words = [PYTHON, "-m", "stages.train", "pipeline=tiny", f"epochs={epochs}"]
     with training("epochs=150") as process:
         process.send_signal(signal.SIGSTOP)
         second = subprocess.Popen(
@@ -131,6 +132,6 @@ def test_interrupt_is_one_line_and_ends_the_run_as_killed(
     assert "Traceback" not in error
     assert list(Path("models").iterdir()) == []
     client = MlflowClient(f"sqlite:///{prepared / 'mlflow.db'}")
-    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    (run,) = client.search_runs([experiment_id(client, "tiny")])
     assert run.info.status == "KILLED"
-    assert len(checkpoints()) == 1  # to go on from
+    assert len(checkpoints()) == 1  # to continue from

@@ -1,4 +1,4 @@
-"""A user's own images are one YAML file and one section of params.yaml, and no code."""
+"""A new dataset needs one YAML file and one section of params.yaml, and no code."""
 
 import io
 import json
@@ -6,9 +6,12 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from conftest import command, commit_all, write_project
+
+pytestmark = pytest.mark.slow
 
 DATASET = """\
 name: garments
@@ -21,10 +24,11 @@ sources:
 
 SECTION = """\
   garments:
-    download: {groups: {dataset: garments}}
+    download: {groups: {dataset: garments}, depends_on: ../garments.tar.gz}
     split: {validation: 0.2, test: 0.2}
     normalize: {image_size: 28, channels: 1, method: rescale}
     augment: {groups: {policy: digits}}
+    backbone: {groups: {backbone: none}}
     train:
       groups:
         model: convnet
@@ -37,6 +41,7 @@ SECTION = """\
       batch_size: 16
       model: {filters: [8, 16], convolutions: 1}
       optimizer: {learning_rate: 0.01, ema_momentum: 0.9}
+      depends_on: conf/train.yaml
     evaluate: {}
     export: {}
 """
@@ -49,15 +54,15 @@ SHAPES = {
 
 
 def garment(name: str, seed: int) -> bytes:
-    """A grey 28 x 28 PNG like Fashion-MNIST's, at a chance place and shade."""
-    chance = np.random.default_rng(seed)
-    picture = Image.new("L", (28, 28))
-    x, y = chance.integers(-2, 3, 2)
+    """A grey 28 x 28 PNG like those of Fashion-MNIST, at a random position and brightness."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("L", (28, 28))
+    x, y = rng.integers(-2, 3, 2)
     for left, top, right, bottom in SHAPES[name]:
         box = (left + x, top + y, right + x, bottom + y)
-        ImageDraw.Draw(picture).rectangle(box, fill=int(chance.integers(120, 255)))
+        ImageDraw.Draw(image).rectangle(box, fill=int(rng.integers(120, 255)))
     content = io.BytesIO()
-    picture.save(content, "PNG")
+    image.save(content, "PNG")
     return content.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The web page and the MLflow UI, as their users see them, in headless Chromium."""
+"""The web page and the MLflow UI in headless Chromium."""
 
 import io
 import json
@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,10 +14,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from classifier.data.drawings import KINDS, draw_flower
-from conftest import ROOT, served, stage, without_store
+from classifier.sources.drawings import KINDS, draw_flower
+from conftest import PYTHON, ROOT, experiment_id, served, stage, without_store
 from stages.layout import FOLDERS
 from stages.recipe import apply_recipe
+
+pytestmark = pytest.mark.slow
 
 expect.set_options(timeout=60_000)  # ms, for a machine that is busy
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -26,18 +27,19 @@ ENOUGH_TO_READ_DIGITS = {
     "download": [],
     "split": ["train=6000", "validation=500"],
     "train": ["epochs=4"],
-    "export": ["thresholds.accuracy=0.9"],
+    "export": ["thresholds.accuracy=0.9", "runtimes=[]"],
 }
 DRAWN_FLOWERS = {
     "download": ["source=sample"],
     "split": ["train=null", "validation=0.15", "test=0.15"],
     "train": ["epochs=8"],
+    "export": ["runtimes=[]"],
 }
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Digits that a network learned to read in seconds, and drawn flowers; all seven stages."""
+    """A checkout with all seven stages run: few digits, and drawn flowers."""
     folder = tmp_path_factory.mktemp("browser") / "project"
     shutil.copytree(ROOT / "conf", folder / "conf")
     shutil.copy(ROOT / "params.yaml", folder)
@@ -60,15 +62,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium: the system's. Its tests are skipped without one, but not in CI."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
+    """The system's Chromium, headless. Without one, its tests are skipped, but fail in CI."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
         message = f"no browser: none of {', '.join(BROWSERS)} is on the PATH"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     with sync_playwright() as playwright:
-        # Its sandbox needs a user of its own; these pages are ours. It asks nobody for updates.
+        # The sandbox does not run as root, and these pages are trusted. No requests for updates.
         quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=found, args=quiet)
+        browser = playwright.chromium.launch(executable_path=program, args=quiet)
         yield browser
         browser.close()
 
@@ -83,21 +85,21 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def app(checkout: Path) -> Iterator[str]:
-    with served(checkout, "classifier.app", "--port", "{port}") as address:
+    with served(checkout, "classifier.apps.app", "--port", "{port}") as address:
         yield address
 
 
 @pytest.fixture
-def asked(page: Page, app: str) -> list[str]:
-    """What the page asks of other machines."""
-    found: list[str] = []
-    page.on("request", lambda request: found.append(request.url))
+def urls(page: Page, app: str) -> list[str]:
+    """Opens the page; the URLs that it requests."""
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(app)
-    return found
+    return requested
 
 
 def drawing(kind: str) -> bytes:
-    """A drawn flower that the training has not, as PNG."""
+    """A drawn flower that is not in the dataset, as PNG."""
     content = io.BytesIO()
     draw_flower(KINDS[kind], random.Random("another")).save(content, "PNG")
     return content.getvalue()
@@ -109,31 +111,34 @@ def tab(page: Page, name: str) -> Locator:
 
 
 def draw(page: Page, panel: Locator, *points: tuple[float, float]) -> None:
-    """One stroke, its points in parts of the pad's width and height."""
+    """Draws one stroke; its points are fractions of the pad's width and height."""
     panel.get_by_role("button", name="Brush", exact=True).click()
     pad = panel.locator("canvas").first.bounding_box()
-    places = [(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"]) for x, y in points]
-    page.mouse.move(*places[0])
+    assert pad is not None
+    pixels = [(pad["x"] + x * pad["width"], pad["y"] + y * pad["height"]) for x, y in points]
+    page.mouse.move(*pixels[0])
     page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=15)
+    for pixel in pixels[1:]:
+        page.mouse.move(*pixel, steps=15)
     page.mouse.up()
 
 
-def test_a_drawn_7_is_read(page: Page, asked: list[str], app: str) -> None:
+def test_a_drawn_7_is_read(page: Page, urls: list[str], app: str) -> None:
     panel = tab(page, "mnist")
     draw(page, panel, (0.35, 0.25), (0.65, 0.25), (0.45, 0.75))
     expect(panel.get_by_test_id("label-output-value")).to_have_text("7")
-    expect(panel.locator("img")).to_have_count(1)  # the map
-    assert [url for url in asked if not url.startswith((app, "data:", "blob:"))] == []
+    expect(panel.locator("img")).to_have_count(1)  # the explanation
+    panel.get_by_role("button", name="Clear canvas").click()
+    expect(panel.get_by_test_id("label-output-value")).to_have_count(0)
+    assert [url for url in urls if not url.startswith((app, "data:", "blob:"))] == []
 
 
 def test_a_dropped_rose_gets_the_answer_of_the_command_line(
-    page: Page, asked: list[str], checkout: Path, tmp_path: Path
+    page: Page, urls: list[str], checkout: Path, tmp_path: Path
 ) -> None:
     rose = tmp_path / "rose.png"
     rose.write_bytes(drawing("roses"))
-    words = [sys.executable, "-m", "classifier.predict", "flowers", rose, "--format", "json"]
+    words = [PYTHON, "-m", "classifier.apps.classify", "flowers", str(rose), "--format", "json"]
     printed = subprocess.run(words, cwd=checkout, env=without_store(), stdout=subprocess.PIPE)
     best = json.loads(printed.stdout)[0]["top"][0]
     panel = tab(page, "flowers")
@@ -142,28 +147,28 @@ def test_a_dropped_rose_gets_the_answer_of_the_command_line(
     expect(panel).to_contain_text(re.compile(rf"{100 * best['probability']:.0f}\s*%"))
 
 
-def no_picture() -> bytes:
-    return b"no picture"
+def not_an_image() -> bytes:
+    return b"not an image"
 
 
-def huge_picture() -> bytes:
-    """A PNG whose header says 50,000 x 50,000 pixels."""
+def huge_image() -> bytes:
+    """A PNG with 50,000 x 50,000 pixels in its header."""
     content = drawing("tulips")
     return content[:16] + (50_000).to_bytes(4, "big") * 2 + content[24:]
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.jpg", no_picture), ("a.png", huge_picture)])
+@pytest.mark.parametrize(("name", "content"), [("a.jpg", not_an_image), ("a.png", huge_image)])
 def test_a_bad_file_gets_a_message(
-    page: Page, asked: list[str], tmp_path: Path, name: str, content: Callable[[], bytes]
+    page: Page, urls: list[str], tmp_path: Path, name: str, content: Callable[[], bytes]
 ) -> None:
     file = tmp_path / name
     file.write_bytes(content())
     panel = tab(page, "flowers")
     panel.locator("input[type=file]").set_input_files(file)
-    expect(page.get_by_text("This picture cannot be read:")).to_be_visible()
+    expect(page.get_by_text("This image cannot be read:")).to_be_visible()
 
 
-def test_a_version_can_be_chosen(page: Page, asked: list[str]) -> None:
+def test_a_version_can_be_chosen(page: Page, urls: list[str]) -> None:
     panel = tab(page, "mnist")
     version = panel.get_by_label("Version")
     expect(version).to_have_value("version 1, champion, candidate")
@@ -183,7 +188,7 @@ def tracking_server(checkout: Path) -> Iterator[str]:
 def run(checkout: Path, tracking_server: str) -> str:
     """The path of the digits' run in the UI."""
     client = MlflowClient(f"sqlite:///{checkout / 'mlflow.db'}")
-    (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
+    (run,) = client.search_runs([experiment_id(client, "mnist")])
     return f"{tracking_server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
@@ -202,8 +207,8 @@ def test_curves_by_epoch(page: Page, run: str) -> None:
 
 def test_the_confusion_matrix_shows(page: Page, run: str) -> None:
     page.goto(f"{run}/artifacts/evaluation/confusion.png")
-    picture = page.locator("img[src^='blob:'], .image-outer-container img").first
-    expect(picture).to_be_visible()
+    image = page.locator("img[src^='blob:'], .image-outer-container img").first
+    expect(image).to_be_visible()
 
 
 def test_the_registered_model_has_its_aliases(page: Page, tracking_server: str) -> None:

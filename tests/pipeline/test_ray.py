@@ -1,9 +1,9 @@
-"""Sweeps on a Ray cluster of two nodes: the trials' runs are in one MLflow server, as ever."""
+"""Sweeps on a Ray cluster of two nodes: the runs of all trials are in one MLflow server."""
 
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,13 +14,14 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from conftest import command, served_mlflow, stage
+from conftest import command, experiment_id, served_mlflow, stage
 
-pytestmark = pytest.mark.skipif(
-    find_spec("ray") is None, reason="ray is missing: pip install -e '.[ray]'"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="ray is missing: pip install -e '.[ray]'"),
+]
 
-# A trial's process and node, from inside: Hydra calls it on the worker.
+# Writes a trial's process and node to a file: Hydra calls it on the worker.
 WHERE = """\
 import json, os
 from pathlib import Path
@@ -35,13 +36,13 @@ class Where(Callback):
             json.dumps({"process": os.getpid(), "node": node, "folder": os.getcwd()})
         )
 """
-LOOK = "+hydra.callbacks.where._target_=where.Where"
+CALLBACK = "+hydra.callbacks.where._target_=where.Where"
 RATES = "train.optimizer.learning_rate=0.01,0.03"
 
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[dict[str, str]]:
-    """A folder for Ray's sessions, short as sockets lie in it, and the cluster's password."""
+    """Ray's folder, with a path short enough for sockets, and the cluster's password."""
     with TemporaryDirectory(prefix="ray") as folder:
         yield {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
         left = [process.info for process in psutil.process_iter(["cmdline"])]
@@ -50,7 +51,7 @@ def environment() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def cluster(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of two nodes of one processor each, which know of no checkout and no server."""
+    """The address of two nodes with one CPU each, without a checkout and an MLflow server."""
     with pytest.MonkeyPatch.context() as patch:
         for variable, text in environment.items():
             patch.setenv(variable, text)
@@ -80,18 +81,18 @@ def prepared(finished: Path, project: Path) -> Path:
     return project
 
 
-def sweep(folder: Path, *words: str, check: bool = True, **environment: str) -> str:
+def sweep(folder: Path, *words: str, env: Mapping[str, str], check: bool = True) -> str:
     train = [sys.executable, "-m", "stages.train", "pipeline=tiny", "epochs=1", "--multirun"]
-    return command(*train, *words, cwd=folder, check=check, **environment).stdout
+    return command(*train, *words, cwd=folder, check=check, env=env).stdout
 
 
-def on(address: str) -> list[str]:
+def launcher(address: str) -> list[str]:
     return ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}"]
 
 
 def runs_of(client: MlflowClient) -> tuple[Run, list[Run]]:
     """The latest sweep's parent run and its children."""
-    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    runs = client.search_runs([experiment_id(client, "tiny")])
     parent = next(run for run in runs if "sweep" in run.data.tags)
     children = [
         run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
@@ -100,17 +101,17 @@ def runs_of(client: MlflowClient) -> tuple[Run, list[Run]]:
 
 
 def places(folder: Path, trials: int) -> list[dict[str, str]]:
-    found = list((folder / ".dvc" / "tmp" / "multirun").glob("*/*/where.json"))
-    assert len(found) == trials
-    return [json.loads(file.read_text()) for file in found]
+    files = list((folder / ".dvc" / "tmp" / "multirun").glob("*/*/where.json"))
+    assert len(files) == trials
+    return [json.loads(file.read_text()) for file in files]
 
 
-def figures(runs: list[Run]) -> dict[str, dict[str, float]]:
-    """Each trial's losses and accuracies."""
+def results(runs: list[Run]) -> dict[str, dict[str, float]]:
+    """The losses and accuracies of each trial, by its name."""
     return {
         run.info.run_name: {
-            name: figure
-            for name, figure in run.data.metrics.items()
+            name: value
+            for name, value in run.data.metrics.items()
             if name.endswith(("loss", "accuracy"))
         }
         for run in runs
@@ -125,7 +126,7 @@ def test_two_nodes_train_the_children_of_one_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     variables = {**environment, "MLFLOW_TRACKING_URI": server}
-    sweep(prepared, *on(cluster), RATES, LOOK, **variables)
+    sweep(prepared, *launcher(cluster), RATES, CALLBACK, env=variables)
     where = places(prepared, trials=2)
     assert len({place["node"] for place in where}) == 2
     assert len({place["process"] for place in where}) == 2
@@ -148,7 +149,7 @@ def test_two_nodes_train_the_children_of_one_run(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     stage("train", "pipeline=tiny", "epochs=1", "--multirun", RATES)
     _, one_process = runs_of(client)
-    assert figures(children) == figures(one_process)
+    assert results(children) == results(one_process)
 
 
 def test_optuna_s_trials_run_two_at_a_time(
@@ -157,7 +158,7 @@ def test_optuna_s_trials_run_two_at_a_time(
     words = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
     rates = "train.optimizer.learning_rate=tag(log,interval(0.001,0.1))"
     variables = {**environment, "MLFLOW_TRACKING_URI": server}
-    output = sweep(prepared, *words, *on(cluster), rates, LOOK, **variables)
+    output = sweep(prepared, *words, *launcher(cluster), rates, CALLBACK, env=variables)
     assert len({place["node"] for place in places(prepared, trials=2)}) == 2
     _, children = runs_of(MlflowClient(server))
     best = max(run.data.metrics["best_val_accuracy"] for run in children)
@@ -170,6 +171,6 @@ def test_a_trial_that_fails_on_a_cluster_of_its_own_ends_the_sweep_in_one_line(
 ) -> None:
     words = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=1"]
     none = "batch_size=choice(0)"
-    output = sweep(prepared, *words, *on("local"), none, check=False, **environment)
+    output = sweep(prepared, *words, *launcher("local"), none, check=False, env=environment)
     assert "train: pipelines.tiny.train: batch_size is 0: must be at least 1" in output
     assert "Traceback" not in output

@@ -1,5 +1,6 @@
-"""Each model family on the real data of both pipelines: an epoch, saved in each form, reloaded."""
+"""Both pipelines on few real images, end to end; each model family in each saved format."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classifier.data.splits import read_split
-from classifier.saving import load_model
+from classifier.saved.saving import load_model
+from classifier.serving.loading import load_classifier
+from classifier.storage.splits import read_split
 from conftest import ROOT, stage
 from stages.recipe import apply_recipe
 
@@ -20,7 +22,7 @@ FAMILIES = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The default pipelines by the recipe of seconds, their data ready, a base trained."""
+    """The default pipelines with the recipe `smoke`: prepared data, and a trained base each."""
     folder = tmp_path_factory.mktemp("families") / "project"
     shutil.copytree(ROOT / "conf", folder / "conf")
     shutil.copy(ROOT / "params.yaml", folder)
@@ -40,6 +42,31 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_seven_stages_on_few_real_images(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str
+) -> None:
+    monkeypatch.chdir(checkout)
+    for name in ("evaluate", "export"):
+        stage(name, f"pipeline={pipeline}")
+    metrics = json.loads(Path("reports", pipeline, "metrics.json").read_text("utf-8"))
+    index = pd.read_csv(Path("data", "normalized", pipeline, "index.csv"))
+    test = index[index["split"] == "test"]
+    assert metrics["images"] == len(test)
+    assert Path("reports", pipeline, "report.html").stat().st_size > 100_000
+    exported = load_classifier(Path("exports", pipeline))
+    images, _ = read_split(Path("data", "normalized", pipeline), "test")
+    predictions = pd.read_csv(Path("reports", pipeline, "predictions.csv"))
+    assert metrics["accuracy"] == predictions["correct"].mean()
+    probabilities = exported.predict(np.asarray(images[:64]))
+    expected = load_model(Path("models", pipeline, "model.keras")).predict(images[:64], verbose=0)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    columns = [f"p({name})" for name in exported.classes]
+    # The table has three decimals.
+    np.testing.assert_allclose(expected, predictions[columns].head(64), rtol=0, atol=5.1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_an_epoch_and_every_form_of_saving(
@@ -62,6 +89,6 @@ def test_an_epoch_and_every_form_of_saving(
     shared = keras.models.model_from_json((folder / "architecture.json").read_text("utf-8"))
     shared.set_weights(whole.get_weights())
     expected = whole.predict(images, verbose=0)
-    assert np.ptp(expected, axis=0).max() > 0  # it looks at the image
+    assert np.ptp(expected, axis=0).max() > 0  # the output depends on the image
     for other in (rebuilt, shared):
         np.testing.assert_array_equal(other.predict(images, verbose=0), expected)

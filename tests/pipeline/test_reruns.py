@@ -1,33 +1,34 @@
-"""An edit reruns exactly the stages that it should, for its pipeline alone."""
+"""An edit reruns only the stages that depend on it, of its pipeline only."""
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from conftest import command, commit_all, write_project
+from conftest import PYTHON, command, commit_all, write_project
 
-STAGES = ["download", "split", "normalize", "augment", "train", "evaluate", "export"]
+pytestmark = pytest.mark.slow
+
+STAGES = ["download", "split", "normalize", "augment", "backbone", "train", "evaluate", "export"]
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two tiny pipelines that have run: 'first' is edited by the tests, 'second' never."""
+    """Two tiny pipelines that have run: tests edit 'first', but not 'second'."""
     folder = write_project(tmp_path_factory.mktemp("reruns") / "project", ("first", "second"))
     commit_all(folder)
     output = command("dvc", "repro", cwd=folder).stdout
     assert stages_run(output) == [f"{s}@{p}" for s in STAGES for p in ("first", "second")]
-    # A copy of the dataset that only one pipeline chooses, so that its file can be edited.
+    # A copy of the dataset's file, for one pipeline only, so that a test can edit it.
     conf = folder / "conf"
     (conf / "dataset" / "other.yaml").write_text((conf / "dataset" / "tiny.yaml").read_text())
     return folder
 
 
 def stages_run(output: str) -> list[str]:
-    """The stages that dvc repro ran, in the order of the pipeline."""
+    """The stages that `dvc repro` ran, in the order of the pipeline."""
     names = set(re.findall(r"Running stage '([^']+)'", output))
     return sorted(names, key=lambda name: (STAGES.index(name.split("@")[0]), name))
 
@@ -38,29 +39,30 @@ def edit(folder: Path, file: str, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new, 1))
 
 
-# What is edited, and the stage that it is a parameter of.
+# A stage, and an edit of its parameters: the old and the new text.
 SECTIONS = [
-    ("download", "download: {groups: {dataset: tiny}}", "download: {groups: {dataset: other}}"),
+    ("download", "{groups: {dataset: tiny}", "{groups: {dataset: other}"),
     ("split", "seed: 7}", "seed: 8}"),
     ("normalize", "image_size: 16", "image_size: 18"),
     ("augment", "augment: {groups: {policy: flowers}}", "augment: {groups: {policy: none}}"),
+    ("backbone", "{backbone: none}}", "{backbone: none}, attempts: 5}"),
     ("train", "batch_size: 8", "batch_size: 9"),
     ("evaluate", "mistakes: 4", "mistakes: 3"),
     ("export", "verify_images: 4", "verify_images: 5"),
 ]
-# Of these, what dvc repro runs then.
+# The stages that `dvc repro` runs after some of these edits.
 EXPECTED = {
-    "split": STAGES[1:],
-    # The other dataset file says the same: its images are the same bytes, source.json as well.
+    "split": [name for name in STAGES[1:] if name != "backbone"],
+    # The other dataset file has the same content: images and source.json are the same bytes.
     "download": ["download"],
-    # augment's preview differs, and train's weights with the policy.
+    # The policy changes augment's preview and train's weights.
     "augment": ["augment", "train", "evaluate", "export"],
     "evaluate": ["evaluate"],
 }
 
 
 def changed(folder: Path) -> list[str]:
-    """The stages whose own parameters or dependencies differ from dvc.lock."""
+    """The stages with parameters or dependencies that differ from dvc.lock."""
     return sorted(json.loads(command("dvc", "status", "--json", cwd=folder).stdout))
 
 
@@ -76,15 +78,15 @@ def test_section_of_params(repository: Path, stage: str, old: str, new: str) -> 
     assert stages_run(command("dvc", "repro", cwd=repository).stdout) == []
 
 
-# A group's file, and the stages that it is an input of.
+# A group's file, and the stages that depend on it.
 GROUPS = [
-    # Files that no pipeline chose.
+    # Files that no pipeline uses.
     ("conf/optimizer/sgd.yaml", ""),
     ("conf/model/residual.yaml", ""),
     ("conf/mixing/mixup.yaml", ""),
     ("conf/policy/digits.yaml", ""),
     ("conf/dataset/mnist.yaml", ""),
-    # Files that the first pipeline alone chose by now, and files that both did.
+    # Files that one of the pipelines uses after the edits above, and files that both use.
     ("conf/dataset/other.yaml", "download@first"),
     ("conf/policy/none.yaml", "augment@first"),
     ("conf/policy/flowers.yaml", "augment@second"),
@@ -92,6 +94,11 @@ GROUPS = [
     ("conf/optimizer/adam.yaml", "train@first train@second"),
     ("conf/schedule/constant.yaml", "train@first train@second"),
     ("conf/mixing/none.yaml", "train@first train@second"),
+    # The defaults of a stage, and packages of the library.
+    ("conf/normalize.yaml", "normalize@first normalize@second"),
+    ("src/classifier/reporting/charts.py", "evaluate@first evaluate@second"),
+    ("src/classifier/apps/app.py", ""),
+    ("src/classifier/support/errors.py", ""),
 ]
 
 
@@ -100,9 +107,9 @@ def test_group_file(repository: Path, file: str, expected: str) -> None:
     path = repository / file
     content = path.read_text()
     path.write_text(f"{content}\n# another\n")
-    found = changed(repository)
+    stages = changed(repository)
     path.write_text(content)
-    assert found == expected.split()
+    assert stages == expected.split()
 
 
 def test_a_change_without_effect_ends_where_the_bytes_are_the_same(repository: Path) -> None:
@@ -116,7 +123,7 @@ def test_recipe(repository: Path) -> None:
     section = yaml.safe_load(params.read_text())["pipelines"]["first"]
     recipe = {"first": {"split": section["split"], "train": section["train"] | {"epochs": 1}}}
     (repository / "conf" / "recipe" / "short.yaml").write_text(yaml.safe_dump(recipe))
-    python = sys.executable
+    python = PYTHON
     printed = command(python, "-m", "stages.recipe", "short", "first", cwd=repository).stdout
     assert printed == "changed pipelines.first.train\n"
     assert changed(repository) == ["train@first"]

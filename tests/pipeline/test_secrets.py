@@ -1,4 +1,4 @@
-"""No secret of the environment reaches a file."""
+"""No file contains a secret of the environment."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The team's MLflow server as compose.yaml has it, its database and storage run for real."""
+"""The team's MLflow server of compose.yaml, with a real database and an S3-compatible storage."""
 
 import os
 import re
@@ -14,47 +14,54 @@ import yaml
 from mlflow.tracking import MlflowClient
 from moto.server import ThreadedMotoServer
 
-from conftest import ROOT, free_port, served
+from conftest import ROOT, experiment_id, free_port, served
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., tuple[int, str, str]]
 PASSWORD = "a-pass-word"
 
 
 def postgres_programs() -> Path:
-    """The folder of PostgreSQL's server: on the PATH, or where Debian has it. Its test is skipped
-    without one, but not in CI."""
-    places = [*os.environ["PATH"].split(os.pathsep), *Path("/usr/lib/postgresql").glob("*/bin")]
-    programs = (Path(place, "initdb").resolve() for place in places)
-    found = next((program.parent for program in programs if program.exists()), None)
-    if found is None:
-        message = "no PostgreSQL server: initdb is not on the PATH"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    return found
+    """The folder of PostgreSQL's programs, from the PATH or from Debian's folder.
+
+    Without one, the test is skipped, but fails in CI.
+    """
+    folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
+    folders += Path("/usr/lib/postgresql").glob("*/bin")
+    programs = ((folder / "initdb").resolve() for folder in folders)
+    for program in programs:
+        if program.exists():
+            return program.parent
+    message = "no PostgreSQL server: initdb is not on the PATH"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture
 def postgres() -> Iterator[str]:
     """A new PostgreSQL server with a database ``mlflow``; its host and port."""
     programs, port = postgres_programs(), free_port()
-    with TemporaryDirectory() as temporary:  # pytest's is closed to other users
+    with TemporaryDirectory() as temporary:  # other users cannot read tmp_path
         folder = Path(temporary)
         (folder / "password").write_text(PASSWORD)
         as_owner: list[str] = []
-        if os.geteuid() == 0:  # it refuses to run as root
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             as_owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
             for path in (folder, folder / "password"):
                 shutil.chown(path, "postgres")
         data = str(folder / "data")
         first = ["--username=mlflow", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
-        subprocess.run([*as_owner, programs / "initdb", *first, data], cwd=folder, check=True)
+        subprocess.run([*as_owner, str(programs / "initdb"), *first, data], cwd=folder, check=True)
         options = f"-h 127.0.0.1 -p {port} -k {folder}"
-        control = [*as_owner, programs / "pg_ctl", "--pgdata", data, "--wait"]
+        control = [*as_owner, str(programs / "pg_ctl"), "--pgdata", data, "--wait"]
         log = ["--log", str(folder / "log")]
         subprocess.run([*control, *log, "--options", options, "start"], cwd=folder, check=True)
         try:
-            where = ["--host=127.0.0.1", f"--port={port}", "--username=mlflow", "mlflow"]
-            known = os.environ | {"PGPASSWORD": PASSWORD}
-            subprocess.run([programs / "createdb", *where], env=known, check=True)
+            connection = ["--host=127.0.0.1", f"--port={port}", "--username=mlflow", "mlflow"]
+            variables = os.environ | {"PGPASSWORD": PASSWORD}
+            subprocess.run([programs / "createdb", *connection], env=variables, check=True)
             yield f"127.0.0.1:{port}"
         finally:
             subprocess.run([*control, "--mode", "immediate", "stop"], cwd=folder, check=True)
@@ -83,7 +90,7 @@ def client(address: str) -> boto3.client:
 
 @pytest.fixture
 def server(postgres: str, storage: str, tmp_path: Path) -> Iterator[str]:
-    """The service ``mlflow`` of compose.yaml, with these two in place of its own."""
+    """The service ``mlflow`` of compose.yaml, with this database and this storage."""
     service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["mlflow"]
     variables = {
         name: re.sub(r"\$\{\w+:[^}]*\}", PASSWORD, str(text))
@@ -99,17 +106,17 @@ def server(postgres: str, storage: str, tmp_path: Path) -> Iterator[str]:
 def test_a_training_by_the_team_s_server(
     project: Path, run_stage: Run, server: str, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Who trains knows the address alone.
+    # Training needs only the address.
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     for stage in ("download", "split", "normalize", "augment", "train", "evaluate", "export"):
         assert run_stage(stage, "pipeline=tiny")[0] == 0
-    found = MlflowClient(server)
-    (run,) = found.search_runs([found.get_experiment_by_name("tiny").experiment_id])
+    store = MlflowClient(server)
+    (run,) = store.search_runs([experiment_id(store, "tiny")])
     assert run.info.status == "FINISHED"
     assert {"test.accuracy", "best_val_accuracy"} <= set(run.data.metrics)
-    assert found.get_model_version_by_alias("tiny", "candidate").version == "1"
+    assert store.get_model_version_by_alias("tiny", "candidate").version == "1"
     stored = client(storage).list_objects_v2(Bucket="mlflow")["Contents"]
     assert any(item["Key"].endswith("evaluation/report.html") for item in stored)
     assert not Path("mlflow.db").exists()

@@ -1,30 +1,32 @@
-"""A dataset in shards goes through all stages, as one in arrays does, in bounded memory."""
+"""All stages process a dataset in shards as they process one in arrays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from classifier.data.manifest import SPLITS
-from classifier.data.splits import read_split
+from classifier.catalog.manifest import SPLITS
+from classifier.storage.splits import read_split
 from conftest import command, run_stages, stage, write_project
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., tuple[int, str, str]]
 NORMALIZED = Path("data/normalized/tiny")
 
 
 def choose_shards(folder: Path) -> None:
-    """Lets the tiny project's images be in shards of ten."""
+    """Configures shards of ten images for the tiny project."""
     file = folder / "params.yaml"
     chosen = "channels: 3, storage: tfrecord, shard_bytes: 7680}"
     file.write_text(file.read_text().replace("channels: 3}", chosen))
 
 
 @pytest.fixture(scope="module")
-def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A tiny project whose images are in shards, and whose seven stages have run."""
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny project with its images in shards, after all seven stages."""
     folder = write_project(tmp_path_factory.mktemp("sharded") / "project")
     choose_shards(folder)
     run_stages(folder, "download", "split", "normalize", "augment", "train", "evaluate")
@@ -42,7 +44,13 @@ def test_shards_hold_the_arrays_pixels_in_their_order(sharded: Path, finished: P
         np.testing.assert_array_equal(labels, expected_labels)
     shards = sorted(file.name for file in (sharded / NORMALIZED).glob("train-*"))
     assert shards == [f"train-{number:05d}-of-00003.tfrecord" for number in range(3)]
-    others = ["index.csv", "classes.txt", "statistics.json", "grids/0-blue.png"]
+    others = [
+        "index.csv",
+        "classes.txt",
+        "preprocessing.json",
+        "statistics.json",
+        "grids/0-blue.png",
+    ]
     for name in [*others, *(f"{split}_labels.npy" for split in SPLITS)]:
         assert (sharded / NORMALIZED / name).read_bytes() == (
             finished / NORMALIZED / name
@@ -66,7 +74,7 @@ def test_every_stage_makes_what_it_makes_of_arrays(sharded: Path, finished: Path
 
 @pytest.fixture
 def copied(sharded: Path, project: Path) -> Path:
-    """A fresh project with the sharded one's data, and the working directory."""
+    """A fresh project with the data of the sharded one; it is the working directory."""
     command("cp", "-r", str(sharded / "data"), str(project), cwd=project)
     choose_shards(project)
     return project
@@ -82,7 +90,7 @@ def test_the_same_training_twice(run_stage: Run, copied: Path, sharded: Path) ->
 def test_copies_of_shards_are_refused(run_stage: Run, copied: Path) -> None:
     status, error, _ = run_stage("augment", "pipeline=tiny", "copies=1")
     assert (status, error.count("\n")) == (1, 1)
-    assert "copies is 1: images in shards are augmented while training" in error
+    assert "copies is 1, but copies need arrays, and these images are in shards" in error
 
 
 @pytest.mark.fault("a shard that flipped a bit, while it is streamed", "one line")

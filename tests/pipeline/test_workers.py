@@ -1,4 +1,4 @@
-"""One training on several devices or workers ends with the weights of one worker's."""
+"""Training on several devices or workers gives the same weights as on one worker."""
 
 import json
 import shutil
@@ -13,47 +13,55 @@ import mlflow
 import numpy as np
 import pytest
 
-from classifier.saving import load_model
-from conftest import command, free_port, run_stages, without_store, write_project
+from classifier.saved.saving import load_model
+from conftest import (
+    PYTHON,
+    command,
+    experiment_id,
+    free_port,
+    run_stages,
+    without_store,
+    write_project,
+)
 
-# Without batch normalization and dropout, of which each replica sees its own share.
-ALIKE = [
+# Without batch normalization and dropout, which depend on the replica's part of the batch.
+OPTIONS = [
     "pipeline=tiny",
     "epochs=30",
     "model.normalization=layer",
     "model.dropout=0",
     "class_weight=balanced",
 ]
-TWO = ["strategy=multi_worker"]
+MULTI_WORKER = ["strategy=multi_worker"]
 MODEL = Path("models", "tiny", "model.keras")
 
 
 @pytest.fixture(scope="module")
 def augmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny project, ready to be trained, by a policy that each worker applies to its share."""
+    """A tiny project before training, with a policy that each worker applies to its own part."""
     folder = write_project(tmp_path_factory.mktemp("workers") / "project")
     run_stages(folder, "download", "split", "normalize")
-    augment = [sys.executable, "-m", "stages.augment", "pipeline=tiny", "policy=crops"]
+    augment = [PYTHON, "-m", "stages.augment", "pipeline=tiny", "policy=crops"]
     command(*augment, cwd=folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def alone(augmented: Path) -> list[np.ndarray]:
-    """The weights that one worker ends with."""
+    """The weights after training on one worker."""
     train(augmented)
     return weights(augmented)
 
 
 @pytest.fixture(autouse=True)
-def nothing_to_go_on_from(augmented: Path) -> Iterator[None]:
-    """A test that fails half-way leaves no checkpoint to the next."""
+def no_checkpoint_remains(augmented: Path) -> Iterator[None]:
+    """Deletes the checkpoints of a failed test, from which the next test would continue."""
     yield
     shutil.rmtree(trainings(augmented), ignore_errors=True)
 
 
 def train(folder: Path, *options: str) -> str:
-    words = [sys.executable, "-m", "stages.train", *ALIKE, *options]
+    words = [PYTHON, "-m", "stages.train", *OPTIONS, *options]
     return command(*words, cwd=folder).stdout
 
 
@@ -78,7 +86,8 @@ def slurm(index: int) -> dict[str, str]:
 
 def start(folder: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "stages.train", *ALIKE, *TWO, *options],
+        # Not PYTHON: gRPC may not work in a forked process.
+        [sys.executable, "-m", "stages.train", *OPTIONS, *MULTI_WORKER, *options],
         cwd=folder,
         env={**without_store(), **environment},
         stdout=subprocess.PIPE,
@@ -97,11 +106,14 @@ def trainings(folder: Path) -> Path:
 
 
 def start_until_a_checkpoint(folder: Path) -> list[subprocess.Popen[str]]:
-    """Two workers at work, whose chief has written a checkpoint, which all of them go on from."""
+    """Starts two workers; returns when the chief has written a checkpoint for all of them."""
     chief, other = start_two(folder)
     deadline = time.monotonic() + 120
     while all("-worker" in file.parent.name for file in trainings(folder).glob("*/phase1.npz")):
-        assert chief.poll() is None and time.monotonic() < deadline, chief.communicate()[0]
+        if chief.poll() is not None or time.monotonic() > deadline:
+            for worker in (chief, other):
+                worker.kill()
+            pytest.fail(chief.communicate()[0])
         time.sleep(0.05)
     return [chief, other]
 
@@ -115,58 +127,59 @@ def finish(workers: list[subprocess.Popen[str]]) -> list[str]:
 
 def runs(folder: Path) -> list[mlflow.entities.Run]:
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("tiny")
-    return client.search_runs([experiment.experiment_id])
+    return client.search_runs([experiment_id(client, "tiny")])
 
 
+@pytest.mark.slow
 def test_two_replicas_of_one_process(augmented: Path, alone: list[np.ndarray]) -> None:
     train(augmented, "strategy=mirrored", "strategy.replicas=2")
-    for found, expected in zip(weights(augmented), alone, strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+    for actual, expected in zip(weights(augmented), alone, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_workers_one_of_them_killed(augmented: Path, alone: list[np.ndarray]) -> None:
     before = len(runs(augmented))
     finish(start_two(augmented))
     assert len(runs(augmented)) == before + 1
     assert runs(augmented)[0].data.metrics["val_accuracy"] > 0
-    for found, expected in zip(weights(augmented), alone, strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-4)
-    unbroken = (augmented / MODEL).read_bytes()
+    for actual, expected in zip(weights(augmented), alone, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-4)
+    uninterrupted = (augmented / MODEL).read_bytes()
 
     (augmented / MODEL).unlink()
     chief, other = start_until_a_checkpoint(augmented)
     other.send_signal(signal.SIGKILL)
     output = chief.communicate(timeout=120)[0]
     assert chief.returncode == 1
-    assert "train: pipelines.tiny.train: a worker is gone: start all of them again" in output
+    assert "train: pipelines.tiny.train: a worker was lost: start all of them again" in output
     assert not (augmented / MODEL).exists()
 
     finish(start_two(augmented))
-    assert (augmented / MODEL).read_bytes() == unbroken
+    assert (augmented / MODEL).read_bytes() == uninterrupted
     assert len(runs(augmented)) == before + 2
     assert not list(trainings(augmented).iterdir())
 
 
+@pytest.mark.slow
 def test_workers_without_a_common_disk_are_refused(augmented: Path, tmp_path: Path) -> None:
     for worker in start_until_a_checkpoint(augmented):
         worker.kill()
         worker.wait()
-    elsewhere = shutil.copytree(
+    copy = shutil.copytree(
         augmented, tmp_path / "other", ignore=shutil.ignore_patterns("trainings")
     )
     ports = [free_port(), free_port()]
-    workers = [
-        start(folder, **tf_config(ports, n)) for n, folder in enumerate([augmented, elsewhere])
-    ]
+    workers = [start(folder, **tf_config(ports, n)) for n, folder in enumerate([augmented, copy])]
     for worker in workers:
         output = worker.communicate(timeout=120)[0]
-        assert "the workers would go on after different epochs" in output
+        assert "the workers would continue after different epochs" in output
         assert worker.returncode == 1
 
 
-def test_a_chief_may_be_named_apart_from_the_workers(augmented: Path) -> None:
-    """As Vertex AI and Kubeflow's TFJob do: both are the first of their kind."""
+@pytest.mark.slow
+def test_a_chief_may_be_listed_separately_from_the_workers(augmented: Path) -> None:
+    """As Vertex AI and Kubeflow's TFJob do: chief and worker both have the index 0."""
     before = len(runs(augmented))
     cluster = {kind: [f"127.0.0.1:{free_port()}"] for kind in ("chief", "worker")}
     configurations = [
@@ -177,13 +190,15 @@ def test_a_chief_may_be_named_apart_from_the_workers(augmented: Path) -> None:
     assert not list(trainings(augmented).iterdir())
 
 
+@pytest.mark.slow
 def test_slurm_says_who_the_workers_are(augmented: Path) -> None:
     options = ["epochs=1", "strategy.cluster=slurm"]
     outputs = finish([start(augmented, *options, **slurm(index)) for index in (0, 1)])
     assert all("1 epochs in" in output for output in outputs)
 
 
-def test_each_workers_batch_can_be_its_own(augmented: Path) -> None:
+@pytest.mark.slow
+def test_the_learning_rate_can_be_scaled_by_the_number_of_replicas(augmented: Path) -> None:
     train(augmented, "strategy=mirrored", "strategy.replicas=2", "strategy.scaling=linear")
     assert runs(augmented)[0].data.metrics["learning_rate"] == pytest.approx(0.002)
 
@@ -198,7 +213,7 @@ def test_each_workers_batch_can_be_its_own(augmented: Path) -> None:
     ],
 )
 def test_bad_input(augmented: Path, options: list[str], expected: str) -> None:
-    words = [sys.executable, "-m", "stages.train", *ALIKE, *options]
+    words = [PYTHON, "-m", "stages.train", *OPTIONS, *options]
     result = command(*words, cwd=augmented, check=False)
     assert result.returncode == 1
     assert expected in result.stdout.splitlines()[-1]

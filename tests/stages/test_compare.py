@@ -44,6 +44,9 @@ def test_two_latest_runs(
     rows = {line.split()[0]: line.split()[1:] for line in lines if line.split()}
     assert rows["train.epochs"] == ["1", "30"]
     assert {"test.accuracy", "test.calibration.ece", "model.parameters"} <= set(rows)
+    assert rows["test.accuracy"][2:] == ["higher", "is", "better"]
+    assert rows["test.log_loss"][2:] == ["lower", "is", "better"]
+    assert rows["test.images"][2:] == []
     assert "train.seed" not in rows  # the same in both
     assert lines[0].split() == ["convnet", "convnet", "epochs=30"]
     assert {"red", "green", "None"} <= set(rows)
@@ -76,7 +79,9 @@ def test_runs_of_one_name_are_told_apart_by_their_ids(
 ) -> None:
     monkeypatch.chdir(two_runs)
     client = MlflowClient(f"sqlite:///{two_runs / 'mlflow.db'}")
-    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
     for each in runs:
         client.update_run(each.info.run_id, name="convnet")
     try:

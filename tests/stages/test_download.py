@@ -1,11 +1,22 @@
-"""download: which source is used is never silent, and nothing half-done stays."""
+"""download: the used source is recorded, and no partial output stays."""
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from classifier.sources import fetch
+from classifier.sources.drawings import write_drawings
+from classifier.support import lock
+from conftest import stage
+from stages.layout import output
+from stages.lock import locked
+
+STAGES = ["download", "split", "normalize"]
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -15,8 +26,9 @@ def dataset(project: Path, sources: str) -> None:
     )
 
 
-def test_folder_becomes_one_file_and_its_description(finished: Path) -> None:
-    folder = finished / "data" / "raw" / "tiny"
+def test_a_folder_becomes_one_file_with_a_description(run_stage: Run, project: Path) -> None:
+    assert run_stage("download", "pipeline=tiny")[0] == 0
+    folder = project / "data" / "raw" / "tiny"
     assert sorted(path.name for path in folder.iterdir()) == ["source.json", "tiny.tar"]
     source = json.loads((folder / "source.json").read_text())
     assert source["classes"] == ["blue", "green", "red"]
@@ -24,7 +36,10 @@ def test_folder_becomes_one_file_and_its_description(finished: Path) -> None:
     assert source["bytes"] == (folder / "tiny.tar").stat().st_size
 
 
-def test_drawn_sample_warns_loudly(run_stage: Run, project: Path) -> None:
+def test_the_drawn_sample_has_a_warning(
+    run_stage: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "write_drawings", partial(write_drawings, per_class=3))
     dataset(project, "  - kind: sample\n")
     status, _, output = run_stage("download", "pipeline=tiny")
     assert status == 0
@@ -32,15 +47,15 @@ def test_drawn_sample_warns_loudly(run_stage: Run, project: Path) -> None:
     assert json.loads(Path("data/raw/tiny/source.json").read_text())["drawn"] is True
 
 
-@pytest.mark.fault("no source can be reached", "a line for each, nothing left")
-def test_no_source_gives_a_line_each_and_leaves_nothing(
+@pytest.mark.fault("no source can be reached", "one line each, nothing left")
+def test_no_source_is_one_line_each_and_leaves_nothing(
     run_stage: Run, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATA_MIRROR", raising=False)
     dataset(
         project,
-        "  - {kind: mirror, path: tiny.tar, sha256: 00}\n"
-        "  - {kind: url, url: 'http://127.0.0.1:9/tiny.tar', sha256: 00}\n"
+        "  - {kind: mirror, path: tiny.tar, sha256: '00'}\n"
+        "  - {kind: url, url: 'http://127.0.0.1:9/tiny.tar', sha256: '00'}\n"
         "  - {kind: folder, path: /nowhere}\n",
     )
     status, error, _ = run_stage("download", "pipeline=tiny", "attempts=1")
@@ -49,14 +64,14 @@ def test_no_source_gives_a_line_each_and_leaves_nothing(
     assert lines[1:] == [
         "  mirror: DATA_MIRROR is not set",
         "  url: http://127.0.0.1:9/tiny.tar: connection refused (1 attempts)",
-        "  folder: /nowhere is not there",
+        "  folder: /nowhere does not exist",
         "Set DATA_MIRROR to a folder that has the file, or add a source to conf/dataset/tiny.yaml.",
     ]
     assert list(Path("data/raw").iterdir()) == []
 
 
 @pytest.mark.fault("a corrupt mirror", "named; the next source is tried")
-def test_corrupt_mirror_is_named_and_the_next_source_tried(
+def test_a_corrupt_mirror_is_named_and_the_next_source_tried(
     run_stage: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror = tmp_path / "mirror"
@@ -77,3 +92,33 @@ def test_corrupt_mirror_is_named_and_the_next_source_tried(
         "source.json",
         "tiny.tar",
     ]
+
+
+@pytest.mark.fault("two processes that write one pipeline's data at once", "the second waits")
+@pytest.mark.parametrize("name", STAGES)
+def test_a_second_process_of_a_pipeline_waits(
+    run_stage: Run, project: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for earlier in STAGES[: STAGES.index(name)]:
+        stage(earlier, "pipeline=tiny")
+    path, held, waiting = output(name, "tiny"), Event(), Event()
+    lines: list[str] = []
+
+    def warning(message: str, *words: object) -> None:
+        lines.append(message % words)
+        waiting.set()
+
+    monkeypatch.setattr(lock.log, "warning", warning)
+
+    def hold() -> None:
+        with locked(path):
+            held.set()
+            assert waiting.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        holder = pool.submit(hold)
+        assert held.wait(10)
+        status, _, _ = run_stage(name, "pipeline=tiny")
+        holder.result()
+    assert status == 0
+    assert lines[0].startswith(f"waiting for another process that writes {path} ")

@@ -8,6 +8,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
+from conftest import experiment_id
+
 
 def test_metrics_agree_with_the_predictions(finished: Path) -> None:
     folder = finished / "reports" / "tiny"
@@ -27,10 +29,11 @@ def test_metrics_agree_with_the_predictions(finished: Path) -> None:
 
 def test_report_stands_alone(finished: Path) -> None:
     report = (finished / "reports" / "tiny" / "report.html").read_text("utf-8")
+    assert "log loss (nats), lower is better" in report
     assert 'src="data:image/png;base64,' in report
     assert "http" not in report.replace("http-equiv", "")
     assert "test images of tiny, from folder." in report
-    for part in ("Calibration", "Suspicious labels", "What it looked at", "Model card"):
+    for part in ("Calibration", "Suspicious labels", "Where the network looked", "Model card"):
         assert f"<h2>{part}</h2>" in report
     assert "dvc repro evaluate@tiny" in report
     assert "drawings" not in report
@@ -38,7 +41,7 @@ def test_report_stands_alone(finished: Path) -> None:
 
 def test_same_run_as_training(finished: Path) -> None:
     client = MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
-    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    (run,) = client.search_runs([experiment_id(client, "tiny")])
     metrics = json.loads((finished / "reports" / "tiny" / "metrics.json").read_text())
     assert run.data.metrics["test.accuracy"] == pytest.approx(metrics["accuracy"])
     assert "val_accuracy" in run.data.metrics
@@ -53,7 +56,7 @@ def test_only_the_runs_copy_of_the_report_says_what_changes_from_one_commit_to_t
     finished: Path,
 ) -> None:
     client = MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
-    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    (run,) = client.search_runs([experiment_id(client, "tiny")])
     logged = client.download_artifacts(run.info.run_id, "evaluation/report.html")
     report = (finished / "reports" / "tiny" / "report.html").read_text("utf-8")
     for name in ("data.location", "Python"):
@@ -80,7 +83,7 @@ def test_tables_of_the_report_agree_with_the_metrics(finished: Path) -> None:
 @pytest.mark.difference("paths, run ids and times", "in MLflow alone, not in DVC's outputs")
 def test_no_output_names_its_run_or_its_folder(finished: Path) -> None:
     client = MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
-    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    (run,) = client.search_runs([experiment_id(client, "tiny")])
     files = [
         file
         for name in ("data/normalized", "data/augmented", "models", "reports", "exports")

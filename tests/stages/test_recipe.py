@@ -1,7 +1,6 @@
-"""A recipe replaces sections of params.yaml, and nothing else of the file."""
+"""A recipe replaces sections of params.yaml, and does not change the rest of the file."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,9 +9,10 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
-from classifier.errors import InputError
+from classifier.support.errors import InputError
 from conftest import ROOT
-from stages.recipe import apply_recipe
+from stages.configuration import validated
+from stages.recipe import apply_recipe, main
 from stages.schemas import SCHEMAS
 
 RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml"))
@@ -20,8 +20,8 @@ RECIPES = sorted(path.stem for path in (ROOT / "conf" / "recipe").glob("*.yaml")
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The real recipes and params.yaml, and the working directory."""
-    shutil.copytree(ROOT / "conf" / "recipe", tmp_path / "conf" / "recipe")
+    """A working directory with the real configuration and params.yaml."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -31,27 +31,28 @@ def sections(file: Path) -> dict:
     return yaml.safe_load(file.read_text("utf-8"))
 
 
-def test_a_clone_has_the_standard_recipe(checkout: Path) -> None:
+def test_params_yaml_is_the_standard_recipe(checkout: Path) -> None:
     before = (checkout / "params.yaml").read_bytes()
     assert apply_recipe("standard", []) == []
     assert (checkout / "params.yaml").read_bytes() == before
 
 
-def test_there_and_back_leaves_the_same_bytes(checkout: Path) -> None:
+def test_another_recipe_and_back_gives_the_same_bytes(checkout: Path) -> None:
     before = (checkout / "params.yaml").read_bytes()
     changed = apply_recipe("best", [])
     assert "pipelines.flowers.normalize" in changed
     assert "pipelines.flowers.train" in changed
     assert "pipelines.flowers.split" not in changed
-    found = sections(checkout / "params.yaml")["pipelines"]
+    pipelines = sections(checkout / "params.yaml")["pipelines"]
     for pipeline, chosen in sections(checkout / "conf" / "recipe" / "best.yaml").items():
         for stage, section in chosen.items():
-            assert found[pipeline][stage] == section
+            added = {"depends_on": "conf/train.yaml"} if stage == "train" else {}
+            assert pipelines[pipeline][stage] == section | added
     assert apply_recipe("standard", []) == changed
     assert (checkout / "params.yaml").read_bytes() == before
 
 
-def test_one_pipeline_and_comments_of_the_user_s(checkout: Path) -> None:
+def test_one_pipeline_and_the_comments_of_the_user(checkout: Path) -> None:
     params = checkout / "params.yaml"
     params.write_text(params.read_text().replace("  mnist:\n", "  mnist: # digits\n", 1))
     mnist = sections(params)["pipelines"]["mnist"]
@@ -60,17 +61,27 @@ def test_one_pipeline_and_comments_of_the_user_s(checkout: Path) -> None:
     assert sections(params)["pipelines"]["mnist"] == mnist
 
 
+def test_groups_that_a_recipe_leaves_out_are_the_defaults(checkout: Path) -> None:
+    file = checkout / "conf" / "recipe" / "mine.yaml"
+    file.write_text("mnist: {train: {groups: {model: lenet}, epochs: 1}, augment: {}}")
+    assert apply_recipe("mine", []) == ["pipelines.mnist.train", "pipelines.mnist.augment"]
+    pipeline = sections(checkout / "params.yaml")["pipelines"]["mnist"]
+    assert pipeline["augment"]["groups"] == {"policy": "none"}
+    assert pipeline["train"]["groups"]["model"] == "lenet"
+    assert pipeline["train"]["groups"]["strategy"] == "single"
+    assert apply_recipe("mine", []) == []
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_section_of_every_recipe_is_a_configuration(recipe: str) -> None:
     for pipeline, chosen in sections(ROOT / "conf" / "recipe" / f"{recipe}.yaml").items():
         for stage, section in chosen.items():
-            store = ConfigStore.instance()
-            store.store(name=f"{stage}_schema", node=SCHEMAS[stage])
             groups = section.pop("groups", {})
-            store.store(name="params", node=section, package="_global_")
+            ConfigStore.instance().store(name="params", node=section, package="_global_")
             overrides = [f"{group}={choice}" for group, choice in groups.items()]
             with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
                 config = compose(stage, overrides=[*overrides, f"pipeline={pipeline}"])
+            validated(SCHEMAS[stage], config)
             assert {key: config[key] for key in section if key not in groups} == {
                 key: value for key, value in section.items() if key not in groups
             }
@@ -96,20 +107,34 @@ def test_a_mistake_changes_nothing(
     assert params.read_bytes() == before
 
 
+def failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command writes to the standard error before it ends with status 1."""
+    monkeypatch.setattr(sys, "argv", ["stages.recipe", "best"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    return capsys.readouterr().err
+
+
 @pytest.mark.parametrize("broken", ["pipelines: [", "other: 1", ""])
-def test_a_broken_params_file_is_one_line(checkout: Path, broken: str) -> None:
+def test_a_broken_params_file_is_one_line(
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    broken: str,
+) -> None:
     (checkout / "params.yaml").write_text(broken)
-    words = [sys.executable, "-m", "stages.recipe", "best"]
-    result = subprocess.run(words, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr.startswith("recipe: ")
-    assert result.stderr.count("\n") == 1
-    assert "params.yaml" in result.stderr
+    error = failure(monkeypatch, capsys)
+    assert error.startswith("recipe: ")
+    assert error.count("\n") == 1
+    assert "params.yaml" in error
     assert (checkout / "params.yaml").read_text() == broken
 
 
-def test_outside_a_checkout_is_one_line(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "stages.recipe", "best"]
-    result = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
-    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
-    assert "checkout" in result.stderr
+def test_outside_a_checkout_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = failure(monkeypatch, capsys)
+    assert error.count("\n") == 1
+    assert "checkout" in error

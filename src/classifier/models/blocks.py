@@ -1,90 +1,130 @@
-"""What the model families are built of: a layer with its normalisation and activation, a head."""
+"""What the model families are built of: layers with their normalization and activation, a head."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import layers
+from pydantic.dataclasses import dataclass
 
-from classifier.batch_normalization import FusedBatchNormalization
+from classifier.layers.batch_normalization import FusedBatchNormalization
+from classifier.support.limits import STRICT, FractionBelow1, NonNegative
 
 Layers = list[keras.layers.Layer]
+Activation = Literal[
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+]
 
 
-def unit(
-    layer: keras.layers.Layer,
-    width: int,
-    *,
-    normalization: str,
-    activation: str | None,
-    gamma: str = "ones",
-) -> Layers:
-    """A layer, the normalisation of its output, and an activation, to call one after another.
+@dataclass(kw_only=True, frozen=True, config=STRICT)
+class Blocks:
+    """What all layers of a network have in common, and the layers that are built with it.
 
-    They are named after the layer: ``x``, ``x_normalization``, ``x_activation``.
-
-    Args:
-        layer: a convolution or a dense layer.
-        width: channels of its output.
+    Attributes:
+        activation: a name that Keras knows.
         normalization: ``batch`` (Ioffe and Szegedy, 2015), ``layer`` (Ba et al., 2016), ``group``
-            (Wu and He, 2018; 8 channels a group, or as many as divide the width) or ``none``.
-        activation: a name that Keras knows; None leaves it out.
-        gamma: initializer of the normalisation's scale.
+            (Wu and He, 2018; 8 channels per group, or the largest divisor they share) or ``none``.
+        dropout: the fraction of the features that :meth:`head` drops.
+        weight_decay: an L2 penalty on every kernel, half of it times the squared norm.
     """
-    name = f"{layer.name}_normalization"
-    scale = {"gamma_initializer": gamma, "name": name}
-    normalizations: dict[str, Layers] = {
-        "batch": [FusedBatchNormalization(**scale)],
-        "layer": [layers.LayerNormalization(**scale)],
-        "group": [layers.GroupNormalization(width // math.gcd(8, width), **scale)],
-        "none": [],
-    }
-    activations = [layers.Activation(activation, name=f"{layer.name}_activation")]
-    return [layer, *normalizations[normalization], *(activations if activation else [])]
 
+    activation: Activation
+    normalization: Literal["batch", "layer", "group", "none"]
+    dropout: FractionBelow1
+    weight_decay: NonNegative
 
-def convolution(
-    width: int, kernel_size: int, *, normalization: str, weight_decay: float, name: str, **more: Any
-) -> keras.layers.Layer:
-    """A ``Conv2D`` with what every family's convolutions share; ``more`` goes to it."""
-    return layers.Conv2D(
-        width,
-        kernel_size,
-        use_bias=normalization == "none",
-        kernel_initializer="he_normal",
-        kernel_regularizer=decay(weight_decay),
-        name=name,
-        **{"padding": "same", **more},
-    )
+    def convolution(self, width: int, kernel_size: int, *, name: str, **options: Any) -> Layers:
+        """A ``Conv2D``, its normalization and its activation; ``options`` as for :meth:`unit` and
+        for ``Conv2D``."""
+        unit = {key: options.pop(key) for key in ("activate", "gamma") if key in options}
+        layer = layers.Conv2D(
+            width,
+            kernel_size,
+            use_bias=self.use_bias,
+            kernel_initializer="he_normal",
+            kernel_regularizer=self.decay,
+            name=name,
+            **{"padding": "same", **options},
+        )
+        return self.unit(layer, width, **unit)
 
+    def hidden(self, width: int, *, name: str) -> Layers:
+        """A ``Dense`` layer, its normalization and its activation."""
+        layer = layers.Dense(
+            width,
+            use_bias=self.use_bias,
+            kernel_initializer="he_normal",
+            kernel_regularizer=self.decay,
+            name=name,
+        )
+        return self.unit(layer, width)
 
-def hidden(width: int, *, normalization: str, weight_decay: float, name: str) -> keras.layers.Layer:
-    """A ``Dense`` layer between others, with what :func:`convolution` has too."""
-    return layers.Dense(
-        width,
-        use_bias=normalization == "none",
-        kernel_initializer="he_normal",
-        kernel_regularizer=decay(weight_decay),
-        name=name,
-    )
+    def unit(
+        self, layer: keras.layers.Layer, width: int, *, activate: bool = True, gamma: str = "ones"
+    ) -> Layers:
+        """A layer, the normalization of its output, and an activation, to call one after another.
 
+        They are named after the layer: ``x``, ``x_normalization``, ``x_activation``.
 
-def head(classes: int, *, dropout: float, weight_decay: float) -> Layers:
-    """Dropout, then a probability a class: float32 (N, classes)."""
-    probabilities = layers.Dense(
-        classes,
-        activation="softmax",
-        kernel_regularizer=decay(weight_decay),
-        dtype="float32",
-        name="probabilities",
-    )
-    return [layers.Dropout(dropout, name="dropout"), probabilities]
+        Args:
+            width: channels of the layer's output.
+            activate: whether the activation is one of them.
+            gamma: initializer of the normalization's scale.
+        """
+        scale = {"gamma_initializer": gamma, "name": f"{layer.name}_normalization"}
+        normalizations: dict[str, Layers] = {
+            "batch": [FusedBatchNormalization(**scale)],
+            "layer": [layers.LayerNormalization(**scale)],
+            "group": [layers.GroupNormalization(width // math.gcd(8, width), **scale)],
+            "none": [],
+        }
+        activation = layers.Activation(self.activation, name=f"{layer.name}_activation")
+        return [layer, *normalizations[self.normalization], *([activation] if activate else [])]
 
+    def head(self, classes: int) -> Layers:
+        """Dropout, then a probability per class: float32 (N, classes)."""
+        probabilities = layers.Dense(
+            classes,
+            activation="softmax",
+            kernel_regularizer=self.decay,
+            dtype="float32",
+            name="probabilities",
+        )
+        return [layers.Dropout(self.dropout, name="dropout"), probabilities]
 
-def decay(weight_decay: float) -> keras.regularizers.Regularizer | None:
-    """An L2 penalty on a kernel, half of ``weight_decay`` times its squared norm; None for 0."""
-    return keras.regularizers.L2(weight_decay / 2) if weight_decay else None
+    @property
+    def use_bias(self) -> bool:
+        """Whether a layer needs a bias: a normalization has its own."""
+        return self.normalization == "none"
+
+    @property
+    def decay(self) -> keras.regularizers.Regularizer | None:
+        """The L2 penalty on a kernel; None for a weight decay of 0."""
+        return keras.regularizers.L2(self.weight_decay / 2) if self.weight_decay else None
 
 
 def pooling(kind: str, size: int, *, padding: str, name: str) -> keras.layers.Layer:
@@ -94,14 +134,14 @@ def pooling(kind: str, size: int, *, padding: str, name: str) -> keras.layers.La
 
 
 def chain(x: Any, steps: Sequence[keras.layers.Layer]) -> Any:
-    """The layers called one after another."""
+    """The output of the layers, called one after another on ``x``."""
     for step in steps:
         x = step(x)
     return x
 
 
 def check_halvings(image_shape: tuple[int, int, int], halvings: int) -> None:
-    """Checks that the image can be halved so often.
+    """Checks that the image can be halved that many times.
 
     Raises:
         ValueError: it is too small.
@@ -113,7 +153,7 @@ def check_halvings(image_shape: tuple[int, int, int], halvings: int) -> None:
 
 
 def check_trims(image_shape: tuple[int, int, int], windows: Sequence[tuple[int, int]]) -> None:
-    """Checks that windows (kernel size, strides), one after another without padding, fit.
+    """Checks that windows (kernel size, strides) fit, one after another without padding.
 
     Raises:
         ValueError: the image is too small.

@@ -1,23 +1,24 @@
-"""A fully connected network: every pixel to every unit, blind to what lies beside what."""
+"""A fully connected network: it does not know which pixels are neighbors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import keras
 from keras import layers
 
-from classifier.models.blocks import head, hidden, unit
+from classifier.models.blocks import Blocks
+from classifier.support.limits import Count, checked
 
 
+@checked
 def dense(
     image_shape: tuple[int, int, int],
     classes: int,
     preprocessing: keras.layers.Layer,
     *,
-    units: Sequence[int],
-    activation: str,
-    normalization: str,
-    dropout: float,
-    weight_decay: float,
+    units: Sequence[Count],
+    **options: Any,
 ) -> keras.Sequential:
     """Builds the network: the baseline that shows what convolutions save.
 
@@ -25,23 +26,18 @@ def dense(
         image_shape: height, width, channels of the uint8 images that the model takes.
         classes: number of classes; the output is float32 (N, classes), probabilities.
         preprocessing: the first layer, from uint8 pixels to numbers.
-        units: of each hidden layer.
-        activation, normalization, dropout, weight_decay: see :mod:`classifier.models.blocks`.
+        units: of each hidden layer; dropout follows each.
+        options: see :class:`classifier.models.blocks.Blocks`.
     """
+    blocks = Blocks(**options)
     model = keras.Sequential(name="dense")
     model.add(keras.Input(image_shape, dtype="uint8", name="image"))
     model.add(preprocessing)
     model.add(layers.Flatten(name="pixels"))
     for number, width in enumerate(units, 1):
-        layer = hidden(
-            width,
-            normalization=normalization,
-            weight_decay=weight_decay,
-            name=f"hidden{number}",
-        )
-        for step in unit(layer, width, normalization=normalization, activation=activation):
-            model.add(step)
-        model.add(layers.Dropout(dropout, name=f"hidden{number}_dropout"))
-    for step in head(classes, dropout=0.0, weight_decay=weight_decay):
-        model.add(step)
+        for layer in blocks.hidden(width, name=f"hidden{number}"):
+            model.add(layer)
+        model.add(layers.Dropout(blocks.dropout, name=f"hidden{number}_dropout"))
+    for layer in replace(blocks, dropout=0.0).head(classes):
+        model.add(layer)
     return model

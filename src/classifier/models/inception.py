@@ -1,4 +1,4 @@
-"""An inception network: branches of several window sizes side by side, merged."""
+"""An inception network: branches of several window sizes side by side, concatenated."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,20 +6,19 @@ from typing import Any
 import keras
 from keras import layers
 
-from classifier.models.blocks import chain, check_halvings, convolution, head, unit
+from classifier.models.blocks import Blocks, chain, check_halvings
+from classifier.support.limits import Count, checked
 
 
+@checked
 def inception(
     image_shape: tuple[int, int, int],
     classes: int,
     preprocessing: keras.layers.Layer,
     *,
-    filters: Sequence[int],
-    stem_strides: int,
-    activation: str,
-    normalization: str,
-    dropout: float,
-    weight_decay: float,
+    filters: Sequence[Count],
+    stem_strides: Count,
+    **options: Any,
 ) -> keras.Model:
     """Builds the network with the functional API.
 
@@ -30,28 +29,21 @@ def inception(
         image_shape: height, width, channels of the uint8 images that the model takes.
         classes: number of classes; the output is float32 (N, classes), probabilities.
         preprocessing: the first layer, from uint8 pixels to numbers.
-        filters: of each block, a multiple of 4: a quarter a branch; after each block but the last
-            the image is halved.
-        activation, normalization, dropout, weight_decay: see :mod:`classifier.models.blocks`.
+        filters: of each block, a multiple of 4: a quarter per branch. The image is halved after
+            each block but the last.
+        options: see :class:`classifier.models.blocks.Blocks`.
 
     Raises:
-        ValueError: the image is too small for so many blocks, or filters cannot be quartered.
+        ValueError: the image is too small for that many blocks, or filters are no multiple of 4.
     """
+    blocks = Blocks(**options)
     check_halvings(image_shape, (stem_strides > 1) + len(filters) - 1)
     for width in filters:
         if width % 4:
             raise ValueError(f"filters {width} is not a multiple of 4: a quarter goes to a branch")
 
     def convolved(x: Any, name: str, width: int, size: int, strides: int = 1) -> Any:
-        layer = convolution(
-            width,
-            size,
-            strides=strides,
-            normalization=normalization,
-            weight_decay=weight_decay,
-            name=name,
-        )
-        return chain(x, unit(layer, width, normalization=normalization, activation=activation))
+        return chain(x, blocks.convolution(width, size, strides=strides, name=name))
 
     def block(x: Any, name: str, width: int) -> Any:
         ones = convolved(x, f"{name}_1x1", width, 1)
@@ -72,5 +64,4 @@ def inception(
         if number < len(filters):
             x = layers.MaxPooling2D(2, padding="same", name=f"block{number}_halved")(x)
     x = layers.GlobalAveragePooling2D(name="features")(x)
-    x = chain(x, head(classes, dropout=dropout, weight_decay=weight_decay))
-    return keras.Model(image, x, name="inception")
+    return keras.Model(image, chain(x, blocks.head(classes)), name="inception")

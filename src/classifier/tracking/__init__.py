@@ -1,68 +1,60 @@
-"""MLflow: the only package that imports it.
+"""MLflow: no other package imports it.
 
-The default store is embedded, an SQLite database and a folder of artifacts; the environment's
-MLFLOW_TRACKING_URI names a server instead.
+The default store is embedded: an SQLite database and a folder of artifacts. The environment
+variable MLFLOW_TRACKING_URI names a server instead.
 """
 
 import os
 
-# Nothing is reported to anyone unless the user asks for it.
+# MLflow sends no usage data unless the user asks for it.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# MLflow would wait for four minutes before it says that its server does not answer.
+# By default, MLflow retries for four minutes before it reports that its server does not answer.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # seconds
 
-from classifier.tracking.evaluated import EvaluatedRun, evaluated_runs
-from classifier.tracking.outage import STORE_ERRORS, reason, unlogged, upload
+from classifier.tracking.evaluated import evaluated_runs
+from classifier.tracking.failures import STORE_ERRORS, reason
+from classifier.tracking.outage import upload
 from classifier.tracking.registry import (
     CANDIDATE,
     CHAMPION,
-    RegisteredModel,
-    Version,
+    NamedVersion,
+    TaggedVersion,
+    fixed_uri,
+    named_version,
+    promote,
     register_saved_model,
     registered_keras_model,
     registered_models,
     registered_saved_model,
     set_alias,
-    version_tags,
+    tag_version,
+    version_with_tags,
 )
-from classifier.tracking.runs import (
-    describe,
-    flatten,
-    log_data,
-    log_epoch,
-    log_file,
-    log_metrics,
-    log_text,
-    logged_text,
-    resumed_run,
-    run_of_model,
-    set_tags,
-)
-from classifier.tracking.store import FINGERPRINT, open_store
-from classifier.tracking.sweeps import log_to_sweep, sweep_table
+from classifier.tracking.runs import resumed_run, run_of_model, unlogged
+from classifier.tracking.store import FINGERPRINT, PREPROCESSING, store_file
+from classifier.tracking.sweeps import VALUES as SWEEP_VALUES
+from classifier.tracking.sweeps import finished_run, log_to_sweep, sweep_table
+from classifier.tracking.tags import recorded_tags
 
 __all__ = [
     "CANDIDATE",
     "CHAMPION",
     "FINGERPRINT",
+    "PREPROCESSING",
     "STORE_ERRORS",
-    "EvaluatedRun",
-    "RegisteredModel",
-    "Version",
-    "describe",
+    "SWEEP_VALUES",
+    "NamedVersion",
+    "TaggedVersion",
     "evaluated_runs",
-    "flatten",
-    "log_data",
-    "log_epoch",
-    "log_file",
-    "log_metrics",
-    "log_text",
+    "finished_run",
+    "fixed_uri",
     "log_to_sweep",
-    "logged_text",
-    "open_store",
+    "named_version",
+    "promote",
     "reason",
+    "recorded_tags",
     "register_saved_model",
     "registered_keras_model",
     "registered_models",
@@ -70,9 +62,10 @@ __all__ = [
     "resumed_run",
     "run_of_model",
     "set_alias",
-    "set_tags",
+    "store_file",
     "sweep_table",
+    "tag_version",
     "unlogged",
     "upload",
-    "version_tags",
+    "version_with_tags",
 ]

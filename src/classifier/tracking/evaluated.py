@@ -1,4 +1,4 @@
-"""Runs whose model was evaluated, to compare."""
+"""The evaluated runs of an experiment, for comparisons."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,15 +11,18 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from classifier.errors import InputError, nearest
-from classifier.tracking.outage import reaching_the_store
+from classifier.support.errors import InputError, nearest
+from classifier.tracking.failures import reaching_the_store
 from classifier.tracking.store import open_store
 
 
 class EvaluatedRun(NamedTuple):
-    """A run whose model was evaluated: its name, with the beginning of its id where others are
-    called so too; parameters as text; metrics; predictions of the test split (of
-    :func:`classifier.evaluation.predictions_table`)."""
+    """A run with an evaluated model.
+
+    ``name`` ends with the beginning of the run's id if another run has the same name. ``params``
+    are texts. ``predictions`` is the table of the test split
+    (:func:`classifier.reporting.predictions.predictions_table`).
+    """
 
     name: str
     params: dict[str, str]
@@ -29,15 +32,15 @@ class EvaluatedRun(NamedTuple):
 
 @reaching_the_store()
 def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[EvaluatedRun]:
-    """The runs called ``names``, the latest of each name; for no names, the two latest, the older
-    one first.
+    """The runs with these names.
 
     Args:
         root, experiment: see :func:`open_store`.
-        names: run names, or run ids or their beginnings.
+        names: names of runs, ids, or beginnings of ids. The latest run of a name is taken. An
+            empty sequence means the two latest runs, the older one first.
 
     Raises:
-        InputError: there is no such run, it was not evaluated, or the store cannot be reached.
+        InputError: no evaluated run has such a name, or the store cannot be reached.
     """
     experiment_id = open_store(root, experiment)
     runs = [
@@ -51,11 +54,11 @@ def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[Ev
             f"and run 'dvc repro evaluate@{experiment}'"
         )
     chosen = [_named(runs, name, experiment) for name in names] or runs[1::-1]
-    called = Counter(run.info.run_name for run in chosen)
+    counts = Counter(run.info.run_name for run in chosen)
     return [
         EvaluatedRun(
             run.info.run_name
-            + (f"-{run.info.run_id[:6]}" if called[run.info.run_name] > 1 else ""),
+            + (f"-{run.info.run_id[:6]}" if counts[run.info.run_name] > 1 else ""),
             run.data.params,
             run.data.metrics,
             _predictions(run),
@@ -65,16 +68,16 @@ def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[Ev
 
 
 def _named(runs: list[Run], name: str, experiment: str) -> Run:
-    found = [run for run in runs if run.info.run_name == name or run.info.run_id.startswith(name)]
-    if not found:
-        known = nearest(name, {run.info.run_name for run in runs})
-        raise InputError(f"no evaluated run '{name}' of {experiment}: {known}")
-    return found[0]
+    for run in runs:
+        if run.info.run_name == name or run.info.run_id.startswith(name):
+            return run
+    hint = nearest(name, {run.info.run_name for run in runs})
+    raise InputError(f"no evaluated run '{name}' of {experiment}: {hint}")
 
 
 def _predictions(run: Run) -> pd.DataFrame:
     with TemporaryDirectory() as folder:
         uri = f"runs:/{run.info.run_id}/evaluation/predictions.csv"
         path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
-        text = {"id": str, "class": str, "predicted": str}
-        return pd.read_csv(path, dtype=text, keep_default_na=False)
+        types = {"id": str, "class": str, "predicted": str}
+        return pd.read_csv(path, dtype=types, keep_default_na=False)

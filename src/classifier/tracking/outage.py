@@ -1,309 +1,170 @@
-"""When the store fails a training: what it would log is kept in a store of its own, to upload.
+"""Runs that an outage of the store postponed: a file of records each, uploaded later.
 
-That second store, ``.dvc/tmp/postponed``, is an embedded MLflow store like the first: whatever can
-be logged can be kept, and what was kept is uploaded by MLflow's client.
+``.dvc/tmp/postponed/<id>.jsonl`` has one JSON record per line
+(:data:`classifier.tracking.records.Record`); ``<id>/`` has copies of the artifacts. The id is that
+of the store's run if it began there. Each process that logs the run appends a record with the key
+"begin" first; it names the experiment, the run, its sweep and the id of the store's run.
 """
 
+import json
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import wraps
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec
 
-import mlflow
-import psutil
-import requests
-from mlflow.entities import DatasetInput, Metric, Param, Run
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE, ErrorCode
+from filelock import FileLock, Timeout
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from classifier.addresses import without_credentials
-from classifier.errors import InputError
-from classifier.tracking.store import FINGERPRINT, make_experiment, open_store, store_name
+from classifier.support.errors import InputError
+from classifier.tracking.failures import STORE_ERRORS, is_outage, reason
+from classifier.tracking.records import Record, write_record
+from classifier.tracking.store import FINGERPRINT, open_store
 from classifier.tracking.sweeps import sweep_run
 
-STORE_ERRORS = (MlflowException, requests.RequestException, OSError)
-OUTAGES = {ErrorCode.Name(code) for code in (INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE)}
-# Tags of a run that was kept: the first store's run that it goes on from, its sweep, its process;
-# and of the run that it becomes, until it is whole.
-CONTINUES, SWEEP, PROCESS = "kept.continues", "kept.sweep", "kept.process"
-UPLOADED_FROM = "kept.uploaded_from"
-BATCH = 1000  # the most metrics that MLflow takes at once
+UPLOADED_FROM = "kept.uploaded_from"  # a tag of the store's run until its upload is complete
 
 log = logging.getLogger(__name__)
-Arguments = ParamSpec("Arguments")
 
 
-class Recording(NamedTuple):
-    """A training's run: what it takes to begin it, in either store."""
+class PostponedRun:
+    """The file of one run. The process that appends to it, or uploads it, holds ``lock``."""
 
-    root: Path
-    experiment: str
-    name: str
-    params: Mapping[str, Any]
-    tags: Mapping[str, str]
-    remembered: Path  # holds the run's id, for a training that goes on after a break
-    sweep: str | None
+    def __init__(self, root: Path, run_id: str):
+        self.folder = root / ".dvc" / "tmp" / "postponed"
+        self.id = run_id
+        self.path = self.folder / f"{run_id}.jsonl"
+        # Not the file itself: FileLock truncates the file that it locks.
+        self.lock = FileLock(self.folder / f"{run_id}.lock")
 
+    def append(self, record: Record) -> None:
+        """Appends the record, and copies its file, if it has one, to the artifacts.
 
-_recording: Recording | None = None
-_lost = False
-_silent = False
+        The first call waits for the lock, which this process then holds.
+        """
+        if not self.lock.is_locked:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()
+            if self.path.exists() and not self.path.read_bytes().endswith(b"\n"):
+                with self.path.open("a") as file:  # the process before was killed while it wrote
+                    file.write("\n")
+        if "file" in record:
+            source = Path(record["file"])
+            copy = self.folder / self.id / (record["folder"] or "") / source.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+            record = record | {"file": str(copy.relative_to(self.folder))}
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
 
+    def records(self) -> list[Record]:
+        """The records; a warning names each line that is not complete."""
+        records = []
+        with self.path.open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    log.warning("%s: line %d is not complete: ignored", self.path, number)
+                    continue
+                if "file" in record:
+                    record["file"] = str(self.folder / record["file"])
+                records.append(record)
+        return records
 
-@contextmanager
-def reaching_the_store() -> Iterator[None]:
-    """A block that needs the store.
-
-    Raises:
-        InputError: it cannot be reached.
-    """
-    try:
-        yield
-    except (MlflowException, requests.RequestException) as error:
-        if not is_outage(error):
-            raise
-        raise InputError(f"{store_name()} cannot be used ({reason(error)})") from error
-
-
-@contextmanager
-def recording(run: Recording) -> Iterator[None]:
-    """Within the block, log calls that the store fails are kept (:func:`or_keep`)."""
-    global _recording, _lost
-    _recording, _lost, address = run, False, os.environ.get("MLFLOW_TRACKING_URI")
-    try:
-        yield
-    finally:
-        _recording = None
-        # MLflow writes the address that it was given to the environment.
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-        if address is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = address
-
-
-@contextmanager
-def unlogged() -> Iterator[None]:
-    """Within the block, log calls do nothing: another process logs the same run."""
-    global _silent
-    _silent = True
-    try:
-        yield
-    finally:
-        _silent = False
-
-
-def or_keep(log_call: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Makes a log call that the store fails once more, into the second store.
-
-    If that one fails too, its disk is full say, the run's record ends there, with a warning: a
-    training's own files do not depend on it.
-    """
-
-    @wraps(log_call)
-    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
-        global _lost
-        if _silent or (_lost and _recording is not None):
-            return
-        active = mlflow.active_run()
-        try:
-            log_call(*args, **kwargs)
-        except STORE_ERRORS as error:
-            if _recording is None or not is_outage(error):
-                raise
-            try:
-                if mlflow.get_tracking_uri() == _address(_recording.root):
-                    raise
-                log.warning(
-                    "MLflow cannot be used any more (%s): what follows is kept in %s; "
-                    "'python -m stages.upload' uploads it",
-                    reason(error),
-                    _folder(_recording.root),
-                )
-                keep(active)
-                log_call(*args, **kwargs)
-            except STORE_ERRORS as second:
-                _lost = True
-                log.warning("MLflow's record of this run ends here (%s)", reason(second))
-
-    return call
-
-
-def is_outage(error: Exception) -> bool:
-    """Whether the store failed, and not what it was asked for."""
-    return not isinstance(error, MlflowException) or error.error_code in OUTAGES
-
-
-def keep(active: Run | None) -> None:
-    """Begins the recording's run in the second store, or goes on with the one that is there.
-
-    Args:
-        active: the run of the first store that it continues.
-    """
-    assert _recording is not None
-    folder = _folder(_recording.root)
-    folder.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(_address(_recording.root))
-    with suppress(MlflowException):  # a run that this store has never seen
-        mlflow.end_run()
-    experiment_id = make_experiment(folder, _recording.experiment, folder / "artifacts")
-    earlier = remembered_run(_recording)
-    if earlier and MlflowClient().search_runs([experiment_id], f"run_id = '{earlier}'"):
-        mlflow.start_run(run_id=earlier, tags={PROCESS: str(os.getpid())})
-        return
-    continues = active.info.run_id if active else earlier
-    more = {CONTINUES: continues, SWEEP: _recording.sweep, PROCESS: str(os.getpid())}
-    mlflow.start_run(
-        experiment_id=experiment_id,
-        run_name=_recording.name,
-        tags={**_recording.tags, **{key: text for key, text in more.items() if text}},
-    )
-    mlflow.log_params(dict(_recording.params))
-    if continues is None:
-        remember(_recording)
-
-
-def remembered_run(run: Recording) -> str | None:
-    """The id of the run that a broken-off training had."""
-    return (run.remembered.read_text("utf-8") if run.remembered.exists() else "") or None
-
-
-def remember(run: Recording) -> None:
-    """Writes down the active run's id."""
-    run.remembered.parent.mkdir(parents=True, exist_ok=True)
-    run.remembered.write_text(mlflow.active_run().info.run_id, "utf-8")
-
-
-def continue_in_store(root: Path, kept: str, run_id: str) -> None:
-    """Lets a run that was kept, if it is one, be uploaded into the store's run."""
-    if (_folder(root) / "mlflow.db").exists():
-        source = MlflowClient(_address(root))
-        with suppress(MlflowException):
-            source.get_run(kept)
-            source.set_tag(kept, CONTINUES, run_id)
-
-
-def reason(error: Exception) -> str:
-    """What went wrong with the store, as one short line."""
-    text = without_credentials(" ".join(str(error).split()))
-    for sign, words in (
-        ("Connection refused", "connection refused"),
-        ("Failed to resolve", "host not found"),
-        ("Read timed out", "no answer in time"),
-        ("ConnectTimeout", "no answer in time"),
-        ("database is locked", "the database is locked by another process"),
-        ("database or disk is full", "the disk is full"),
-    ):
-        if sign in text:
-            return words
-    return text[:200]
+    def delete(self) -> None:
+        """Deletes the file, the artifacts and the lock, which this process holds."""
+        self.path.unlink()
+        shutil.rmtree(self.folder / self.id, ignore_errors=True)
+        Path(self.lock.lock_file).unlink(missing_ok=True)
 
 
 def upload(root: Path) -> Iterator[str]:
-    """Uploads the runs that were kept, to the store that is in use now, and forgets them.
+    """Uploads the postponed runs to the store that is in use now, and deletes their files.
 
-    A run that had begun in the first store goes on there; one whose model was evaluated there
-    meanwhile is joined to that run. The run of a process that is still going on stays, that of
-    one that was killed is uploaded as KILLED. An upload that breaks off can be repeated.
+    A run that began in the store continues there. If its model was evaluated there meanwhile, the
+    two become one run. A run that a process still logs is skipped; a run of a killed process is
+    uploaded as KILLED. An interrupted upload can be repeated.
 
     Args:
         root: the checkout, as for :func:`open_store`.
 
     Yields:
-        ``<experiment>: <run>`` of each run, when it is uploaded.
+        ``<experiment>: <run>`` of each run, after its upload.
 
     Raises:
-        InputError: the store cannot be used, or has refused a run, which does not keep it from
-            the others; what was not uploaded is still kept.
+        InputError: the store cannot be used, or it refused runs; the others are uploaded. The
+            files of all runs that were not uploaded are still there.
     """
-    if not (_folder(root) / "mlflow.db").exists():
-        return
-    source = MlflowClient(_address(root))
     refused = []
-    for experiment in source.search_experiments():
-        for run in source.search_runs([experiment.experiment_id]):
-            running = run.info.status == "RUNNING"
-            if running and psutil.pid_exists(int(run.data.tags[PROCESS])):
+    folder = root / ".dvc" / "tmp" / "postponed"
+    for path in sorted(folder.glob("*.jsonl")):
+        postponed = PostponedRun(root, path.stem)
+        with suppress(Timeout), postponed.lock.acquire(blocking=False):
+            records = postponed.records() if path.exists() else []
+            begins = [record["begin"] for record in records if "begin" in record]
+            if not begins:
                 continue
+            experiment = begins[0]["experiment"]
             try:
-                name = _upload_run(source, run, "KILLED" if running else run.info.status, root)
+                name = _upload_run(root, postponed, begins, records)
             except STORE_ERRORS as error:
                 if is_outage(error):
                     raise InputError(
                         f"the MLflow store cannot be used ({reason(error)}): "
-                        f"what was not uploaded is still in {_folder(root)}"
+                        f"what was not uploaded is still in {folder}"
                     ) from error
-                refused.append(f"{experiment.name}: {run.info.run_name} ({reason(error)})")
+                refused.append(f"{experiment}: {begins[0]['name']} ({reason(error)})")
                 continue
-            source.delete_run(run.info.run_id)
-            yield f"{experiment.name}: {name}"
+            yield f"{experiment}: {name}"
     if refused:
-        raise InputError(f"the MLflow store refused {'; '.join(refused)}: still in {_folder(root)}")
+        raise InputError(f"the MLflow store refused {'; '.join(refused)}: still in {folder}")
 
 
-def _upload_run(source: MlflowClient, run: Run, status: str, root: Path) -> str:
-    experiment = source.get_experiment(run.info.experiment_id).name
-    experiment_id = open_store(root, experiment)
-    target = MlflowClient()
-    tags = {key: text for key, text in run.data.tags.items() if key != "mlflow.runName"}
-    continues, sweep = tags.pop(CONTINUES, None), tags.pop(SWEEP, None)
-    tags.pop(PROCESS)
-    run_id = _present(target, experiment_id, run.info.run_id, continues, tags.get(FINGERPRINT))
-    if run_id is None:
-        tags[UPLOADED_FROM] = run.info.run_id
-        if sweep:
-            tags["mlflow.parentRunId"] = sweep_run(root, experiment_id, sweep)
-        begun, name = run.info.start_time, run.info.run_name
-        run_id = target.create_run(experiment_id, begun, tags, name).info.run_id
-    known = target.get_run(run_id)
-    params = {key: text for key, text in run.data.params.items() if key not in known.data.params}
-    target.log_batch(run_id, params=[Param(key, text) for key, text in params.items()])
-    for key, text in tags.items():
-        target.set_tag(run_id, key, text)
-    for name in run.data.metrics:
-        history = source.get_metric_history(run.info.run_id, name)
-        metrics = [Metric(name, point.value, point.timestamp, point.step) for point in history]
-        for first in range(0, len(metrics), BATCH):
-            target.log_batch(run_id, metrics=metrics[first : first + BATCH])
-    if run.inputs.dataset_inputs and not known.inputs.dataset_inputs:
-        target.log_inputs(
-            run_id, [DatasetInput(given.dataset, given.tags) for given in run.inputs.dataset_inputs]
-        )
-    for artifact in source.list_artifacts(run.info.run_id):
-        target.log_artifact(run_id, source.download_artifacts(run.info.run_id, artifact.path))
-    if known.info.status == "RUNNING":
-        target.set_terminated(run_id, status=status, end_time=run.info.end_time)
-    if UPLOADED_FROM in tags | known.data.tags:
-        target.delete_tag(run_id, UPLOADED_FROM)
-    return known.info.run_name
+def _upload_run(
+    root: Path, postponed: PostponedRun, begins: list[dict[str, str]], records: list[Record]
+) -> str:
+    """Uploads the records of one run and deletes its file; returns the run's name in the store."""
+    experiment_id = open_store(root, begins[0]["experiment"])
+    client = MlflowClient()
+    # Without this tag, an upload that is repeated would not find the run that it began.
+    mark = {UPLOADED_FROM: postponed.id}
+    run = known_run(experiment_id, begins[-1]["run_id"], postponed.id)
+    run = run or _evaluated_run(experiment_id, records)
+    if run is None:
+        if sweep := begins[0]["sweep"]:
+            mark["mlflow.parentRunId"] = sweep_run(root, experiment_id, sweep)
+        begun = records[0]["time"]
+        run = client.create_run(experiment_id, begun, mark, begins[0]["name"])
+    run_id, last = run.info.run_id, records[-1]
+    for record in [{"tags": mark}, *records]:
+        if "end" not in record:
+            write_record(client, run_id, record)
+    ended = run.info.end_time or 0
+    if run.info.status == "RUNNING" or ("end" in last and last["time"] > ended):
+        write_record(client, run_id, {"time": last["time"], "end": last.get("end", "KILLED")})
+    postponed.delete()
+    client.delete_tag(run_id, UPLOADED_FROM)
+    return run.info.run_name
 
 
-def _present(
-    target: MlflowClient,
-    experiment_id: str,
-    kept: str,
-    continues: str | None,
-    fingerprint: str | None,
-) -> str | None:
-    """The store's run that the kept one belongs to; None if it is new there."""
-    conditions = [f"run_id = '{continues}'"] if continues else []
-    conditions.append(f"tags.`{UPLOADED_FROM}` = '{kept}'")
-    for condition in conditions:
-        if found := target.search_runs([experiment_id], condition, max_results=1):
-            return found[0].info.run_id
-    if fingerprint is None:
-        return None
-    for run in target.search_runs([experiment_id], f"tags.{FINGERPRINT} = '{fingerprint}'"):
-        if "training_seconds" not in run.data.metrics:  # else it is another training's
-            return run.info.run_id
+def known_run(experiment_id: str, *ids: str) -> Run | None:
+    """The store's run with one of these ids, or the one that is uploaded from such a file."""
+    for run_id in ids:
+        for condition in (f"run_id = '{run_id}'", f"tags.`{UPLOADED_FROM}` = '{run_id}'"):
+            if runs := MlflowClient().search_runs([experiment_id], condition, max_results=1):
+                return runs[0]
     return None
 
 
-def _folder(root: Path) -> Path:
-    return root / ".dvc" / "tmp" / "postponed"
-
-
-def _address(root: Path) -> str:
-    return f"sqlite:///{_folder(root) / 'mlflow.db'}"
+def _evaluated_run(experiment_id: str, records: list[Record]) -> Run | None:
+    """The store's run that has evaluated the model and has no training."""
+    tags = {key: text for record in records for key, text in record.get("tags", {}).items()}
+    if FINGERPRINT not in tags:
+        return None
+    condition = f"tags.{FINGERPRINT} = '{tags[FINGERPRINT]}'"
+    for run in MlflowClient().search_runs([experiment_id], condition):
+        if "training_seconds" not in run.data.metrics:
+            return run
+    return None

@@ -1,42 +1,37 @@
-"""One run for one trained model, found again by its weights' fingerprint.
+"""MLflow runs: one run per trained model.
 
-Train, evaluate and export are separate processes, any of which DVC may skip; no run id is kept
-in a file of theirs.
+Train, evaluate and export are separate processes, and DVC may skip each. No file of theirs has the
+run's id: the fingerprint of the model's weights, a tag of the run, finds the run again.
 """
 
 import logging
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import mlflow
-import numpy as np
-from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking import MlflowClient
+from mlflow.tracking.context.registry import resolve_tags
 
-from classifier.data.splits import Images
-from classifier.errors import InputError
-from classifier.tracking.outage import (
-    STORE_ERRORS,
-    Recording,
-    continue_in_store,
-    keep,
-    or_keep,
-    reaching_the_store,
-    reason,
-    recording,
-    remember,
-    remembered_run,
-)
+from classifier.support.errors import InputError
+from classifier.tracking.failures import STORE_ERRORS, is_outage, reaching_the_store, reason
+from classifier.tracking.outage import PostponedRun, known_run
+from classifier.tracking.records import Record, Run, flatten, milliseconds, write_record
 from classifier.tracking.store import FINGERPRINT, open_store, store_name
 from classifier.tracking.sweeps import sweep_run
 
 CHANGES = 3  # that a run's name says
-DIGESTED = 256  # images
 
 log = logging.getLogger(__name__)
+
+
+def unlogged() -> AbstractContextManager[Run]:
+    """A run that logs nothing, for a process that is not the one that logs."""
+    return nullcontext(Run(lambda record: None))
 
 
 @contextmanager
@@ -49,35 +44,41 @@ def resumed_run(
     remembered: Path,
     outage: str,
     sweep: str | None = None,
-) -> Iterator[None]:
-    """Continues the run whose id the file ``remembered`` holds; starts one, and writes the file.
+) -> Iterator[Run]:
+    """Continues the run whose id the file ``remembered`` has; starts one, and writes the file.
 
-    It ends as FINISHED, FAILED for an exception, or KILLED for Ctrl-C. Use of processors, memory,
-    disk and network is logged meanwhile. If the store fails while the run is going on, the rest
-    of it is kept for :func:`classifier.tracking.upload`.
+    The run ends as FINISHED, FAILED for an exception, or KILLED for Ctrl-C. The use of
+    processors, memory, disk and network is logged too. If the store fails later, the rest of the
+    run is kept in a file for :func:`classifier.tracking.upload`; if that file fails too, its disk
+    is full for example, the record ends with a warning.
 
     Args:
         root, experiment: see :func:`open_store`.
-        name: followed by what differs from the latest run, unless it is one of a sweep.
+        name: of the run. What differs from the latest run is appended, unless the run belongs to
+            a sweep.
+        params: nested; dots join the keys. Those that the run has already stay as they are.
         tags: of the run.
         remembered: a file; see above.
-        params: logged, keys joined by dots; those that a run has already stay, as MLflow's never
-            change.
         outage: what to do if the store fails at the beginning: ``stop``, or ``postpone``, which
-            keeps the whole run to upload it later.
-        sweep: the name of the parent run, made by the first of its children.
+            keeps the whole run in a file.
+        sweep: the name of the parent run, which its first child creates.
 
     Raises:
         InputError: the store fails at the beginning, and ``outage`` is ``stop``.
     """
-    run = Recording(root, experiment, name, flatten(params), tags, remembered, sweep)
-    with recording(run), _ending():
+    texts = {key: str(value) for key, value in flatten(params).items()}
+    earlier = remembered.read_text("utf-8") if remembered.exists() else ""
+    begin = {"experiment": experiment, "name": name, "sweep": sweep}
+    record = {"begin": begin, "params": texts, "tags": resolve_tags(dict(tags))}
+    writer = _Writer(root, record, earlier or uuid4().hex)
+    run = Run(writer)
+    with closing(writer), _ending(run.end):
         try:
-            _begin(run)
+            run_id = _run_in_store(root, experiment, name, texts, sweep, earlier)
+            _remember(remembered, run_id)
+            writer.begin_in_store(run_id)
         except STORE_ERRORS as error:
             if outage != "postpone":
-                with suppress(*STORE_ERRORS):
-                    mlflow.end_run("FAILED")
                 raise InputError(
                     f"{store_name()} cannot be used ({reason(error)}); outage=postpone trains "
                     "without it and keeps the run for 'python -m stages.upload'"
@@ -87,87 +88,174 @@ def resumed_run(
                 store_name(),
                 reason(error),
             )
-            keep(mlflow.active_run())
-        yield
+            _remember(remembered, writer.run_id)
+            writer.postpone()
+        yield run
 
 
-def _begin(run: Recording) -> None:
-    experiment_id = open_store(run.root, run.experiment)
-    earlier = run_id = remembered_run(run)
-    if run_id and not MlflowClient().search_runs([experiment_id], f"run_id = '{run_id}'"):
-        run_id = None  # the store was deleted meanwhile, or the run was kept elsewhere
-    start: dict[str, Any] = {}
-    if run_id is None and run.sweep:
-        parent = sweep_run(run.root, experiment_id, run.sweep)
-        start = {"run_name": run.name, "parent_run_id": parent}
-    elif run_id is None:
-        changes = _changes(run.params, _latest_params(experiment_id))
-        start = {"run_name": " ".join([run.name, *changes])}
-    mlflow.start_run(
-        run_id=run_id,
-        experiment_id=experiment_id,
-        tags=dict(run.tags),
-        log_system_metrics=True,
-        **start,
-    )
-    remember(run)
-    begun = mlflow.active_run().info.run_id
-    if earlier and run_id is None:
-        continue_in_store(run.root, earlier, begun)
-    known = mlflow.get_run(begun).data.params
-    mlflow.log_params({key: value for key, value in run.params.items() if key not in known})
+def _remember(file: Path, run_id: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(run_id, "utf-8")
+
+
+class _Writer:
+    """Writes records to the store, and after the store's first failure to a file.
+
+    Args:
+        root: the checkout.
+        begin: the record of the run's beginning, to which the run's id and the time are added.
+        run_id: of the run, until the store gives it another id.
+    """
+
+    def __init__(self, root: Path, begin: Record, run_id: str):
+        self.root, self.run_id = root, run_id
+        self.begin: Record = {"time": milliseconds()} | begin
+        self.file = PostponedRun(root, run_id)
+        self.store: Callable[[Record], None] | None = None
+        self.monitor: SystemMetricsMonitor | None = None
+        self.postponed = False
+
+    def __call__(self, record: Record) -> None:
+        if self.store is not None:
+            try:
+                self.store(record)
+                return
+            except STORE_ERRORS as error:
+                if not is_outage(error):
+                    raise
+                log.warning(
+                    "MLflow cannot be used any more (%s): what follows is kept in %s; "
+                    "'python -m stages.upload' uploads it",
+                    reason(error),
+                    self.file.folder,
+                )
+                self.postpone()
+        if self.postponed:
+            self._append(record)
+
+    def begin_in_store(self, run_id: str) -> None:
+        """Writes to the store's run from now on."""
+        self.run_id = run_id
+        if self.file.path.exists():  # of a process before; it is not uploaded meanwhile
+            self._append_begin()
+        else:
+            self.file = PostponedRun(self.root, run_id)
+        self.store = partial(write_record, MlflowClient(), run_id)
+        self(self.begin)
+        self.monitor = SystemMetricsMonitor(run_id, resume_logging=True)
+        self.monitor.start()
+
+    def postpone(self) -> None:
+        """Writes to the file from now on."""
+        self.store, self.postponed = None, True
+        self._append_begin()
+
+    def _append_begin(self) -> None:
+        self._append(self.begin | {"begin": self.begin["begin"] | {"run_id": self.run_id}})
+
+    def _append(self, record: Record) -> None:
+        try:
+            self.file.append(record)
+        except OSError as error:  # a training's own files do not depend on its record
+            self.postponed = False
+            log.warning("MLflow's record of this run ends here (%s)", reason(error))
+
+    def close(self) -> None:
+        if self.store is not None and self.monitor is not None:
+            self.monitor.finish()
+        self.file.lock.release(force=True)
+
+
+def _run_in_store(
+    root: Path,
+    experiment: str,
+    name: str,
+    params: Mapping[str, str],
+    sweep: str | None,
+    earlier: str,
+) -> str:
+    """Continues the store's run ``earlier``, or creates one if the store has no such run: the
+    store was deleted or replaced meanwhile, or an outage postponed the run. Returns the run's id.
+    """
+    experiment_id = open_store(root, experiment)
+    client = MlflowClient()
+    if earlier and (run := known_run(experiment_id, earlier)):
+        client.update_run(run.info.run_id, "RUNNING")
+        return run.info.run_id
+    tags = {}
+    if sweep:
+        tags["mlflow.parentRunId"] = sweep_run(root, experiment_id, sweep)
+    else:
+        name = " ".join([name, *_changes(params, _latest_params(experiment_id))])
+    return client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
 
 
 def _latest_params(experiment_id: str) -> dict[str, str]:
-    """Parameters of the latest finished run that is of no sweep; none if there is none."""
+    """Parameters of the latest finished run outside sweeps; empty if there is none."""
     for run in MlflowClient().search_runs([experiment_id], "attributes.status = 'FINISHED'"):
         if "mlflow.parentRunId" not in run.data.tags and run.data.params:
             return run.data.params
     return {}
 
 
-def _changes(params: Mapping[str, Any], earlier: Mapping[str, str]) -> list[str]:
-    """What differs, as words ``epochs=12``; the first CHANGES, then how many more."""
-    new = {key: text for key, text in params.items() if str(text) != earlier.get(key, str(text))}
-    # Another choice of a group changes its other keys as well, and says enough.
+def _changes(params: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
+    """The differences, as words ``epochs=12``: the first CHANGES, then the number of the others."""
+    new = {key: text for key, text in params.items() if text != earlier.get(key, text)}
+    # Another choice of a group changes other keys of the group too: the choice is enough.
     targets = [key for key in new if key.endswith("._target_")]
     groups = {key.removesuffix("._target_"): new[key].rpartition(".")[2] for key in targets}
-    within = tuple(f"{group}." for group in groups)
-    said = groups | {
+    prefixes = tuple(f"{group}." for group in groups)
+    named = groups | {
         key.replace(".groups.", "."): text
         for key, text in new.items()
-        if not key.startswith(within)
+        if not key.startswith(prefixes)
     }
-    words = [f"{key.partition('.')[2]}={text}" for key, text in said.items()]
+    words = [f"{key.partition('.')[2]}={text}" for key, text in named.items()]
     more = len(words) - CHANGES
     return [*words[:CHANGES], *([f"+{more}"] if more > 0 else [])]
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
-    """Ends the active run with the block."""
+def _ending(end: Callable[[str], None]) -> Iterator[None]:
+    """Calls ``end`` with MLflow's status of how the block ended."""
     try:
         yield
     except BaseException as error:
         with suppress(*STORE_ERRORS):
-            _end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
-    _end("FINISHED")
+    end("FINISHED")
 
 
-@or_keep
-def _end(status: str) -> None:
-    mlflow.end_run(status)
+class StoredRun(Run):
+    """A run of the store that is in use now."""
+
+    def __init__(self, run_id: str):
+        super().__init__(partial(write_record, MlflowClient(), run_id))
+        self.run_id = run_id
+
+    def logged_text(self, file: str) -> str | None:
+        """The text of the artifact ``file``; None if there is no such artifact."""
+        folder = file.rpartition("/")[0] or None
+        artifacts = MlflowClient().list_artifacts(self.run_id, folder)
+        if file not in {artifact.path for artifact in artifacts}:
+            return None
+        return mlflow.artifacts.load_text(f"runs:/{self.run_id}/{file}")
 
 
 @contextmanager
 def run_of_model(
     root: Path, experiment: str, fingerprint: str, name: str, tags: Mapping[str, str]
-) -> Iterator[None]:
-    """Continues the latest run of the model with this fingerprint.
+) -> Iterator[StoredRun]:
+    """Continues the latest run of the model with this fingerprint, as MLflow's active run.
 
-    Starts one, with name and tags, if the store has never seen the model: it was pulled from a
-    DVC remote, say, and trained elsewhere. Root and experiment: see :func:`open_store`.
+    Starts one if the store has no run of the model, which was pulled from a DVC remote and
+    trained elsewhere, for example.
+
+    Args:
+        root, experiment: see :func:`open_store`.
+        fingerprint: of the model's weights.
+        name, tags: of a new run.
 
     Raises:
         InputError: the store fails, at the beginning or later.
@@ -181,114 +269,10 @@ def run_of_model(
             max_results=1,
         )
         if runs:
-            mlflow.start_run(run_id=runs[0].info.run_id)
+            active = mlflow.start_run(run_id=runs[0].info.run_id)
         else:
-            found = {**tags, FINGERPRINT: fingerprint}
-            mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=found)
-        with _ending():
-            yield
-
-
-def log_epoch(epoch: int, logs: Mapping[str, float]) -> None:
-    """Logs one epoch's metrics at their step; a Ctrl-C meanwhile takes effect afterwards."""
-    with _uninterrupted():
-        _log_step(epoch, {key: float(value) for key, value in logs.items()})
-
-
-@or_keep
-def _log_step(step: int, metrics: dict[str, float]) -> None:
-    mlflow.log_metrics(metrics, step=step)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    # A KeyboardInterrupt inside SQLAlchemy leaves the database locked, and the run unfinished.
-    came: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, _: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
-
-
-@or_keep
-def log_metrics(metrics: Mapping[str, Any]) -> None:
-    """Logs the numbers of a nested dictionary, keys joined by dots."""
-    mlflow.log_metrics(
-        {key: float(value) for key, value in flatten(metrics).items() if _number(value)}
-    )
-
-
-@or_keep
-def log_data(images: Images, labels: np.ndarray, name: str, *, source: str) -> None:
-    """Logs what is trained on, with a digest of its first images and of all labels.
-
-    Args:
-        images, labels: uint8 (N, H, W, C) and integers (N,).
-        name, source: the data's name and where it came from.
-    """
-    origin = CodeDatasetSource(tags={"location": source})
-    # MLflow copies the images that it digests, and of the others wants to know the shape alone.
-    first = np.asarray(images[:DIGESTED])
-    digest = mlflow.data.from_numpy(first, source=origin, targets=labels).digest
-    data = mlflow.data.from_numpy(
-        np.broadcast_to(first[:1], images.shape),
-        source=origin,
-        targets=labels,
-        name=name,
-        digest=digest,
-    )
-    mlflow.log_input(data, context="training")
-
-
-@or_keep
-def log_text(text: str, file: str) -> None:
-    """Logs a text as an artifact of the run."""
-    mlflow.log_text(text, file)
-
-
-def logged_text(file: str) -> str | None:
-    """A text among the run's artifacts; None if there is no such file."""
-    run = mlflow.active_run().info.run_id
-    folder = file.rpartition("/")[0] or None
-    if file not in {artifact.path for artifact in MlflowClient().list_artifacts(run, folder)}:
-        return None
-    return mlflow.artifacts.load_text(f"runs:/{run}/{file}")
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as one level, keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-@or_keep
-def log_file(path: Path, folder: str | None = None) -> None:
-    """Logs a file as an artifact of the run, in a folder of its artifacts."""
-    mlflow.log_artifact(str(path), folder)
-
-
-@or_keep
-def set_tags(tags: Mapping[str, Any]) -> None:
-    """Sets the run's tags."""
-    mlflow.set_tags(dict(tags))
-
-
-def describe(text: str) -> None:
-    """Sets the run's description, which is Markdown."""
-    mlflow.set_tag("mlflow.note.content", text)
+            active = mlflow.start_run(
+                experiment_id=experiment_id, run_name=name, tags={**tags, FINGERPRINT: fingerprint}
+            )
+        with _ending(mlflow.end_run):
+            yield StoredRun(active.info.run_id)

@@ -8,67 +8,79 @@ import filelock
 import mlflow
 from mlflow.tracking import MlflowClient
 
-from classifier.addresses import without_credentials
-from classifier.errors import InputError
+from classifier.support.addresses import without_credentials
+from classifier.support.errors import InputError
 
-FINGERPRINT = "weights_sha256"  # the tag by which a model's run is found again
+FINGERPRINT = "weights_sha256"  # the tag that finds the run of a model
+PREPROCESSING = "preprocessing_sha256"  # with FINGERPRINT, the tag that finds a model's version
 
-# What MLflow says of its tables and its threads; errors reach us as exceptions.
+# Messages about tables and threads; errors are raised as exceptions.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
 
 
 def open_store(root: Path, experiment: str) -> str:
-    """Opens the store, makes the experiment if it is new, and returns its id.
+    """Opens the store, creates the experiment if it is new, and returns the experiment's id.
 
     Args:
-        root: the checkout; the embedded store is ``mlflow.db`` and ``mlartifacts/`` there.
-        experiment: its name.
-    """
-    location = root / "mlartifacts" / experiment if use_store(root) else None
-    return make_experiment(root / ".dvc" / "tmp", experiment, location)
-
-
-def make_experiment(locks: Path, experiment: str, location: Path | None) -> str:
-    """The id of the experiment in the store that MLflow points at; makes it if it is new.
-
-    Args:
-        locks: the folder of the lock: two processes that create an SQLite store would collide.
-        location: of its artifacts; None leaves it to the store.
+        root: the checkout. The embedded store is ``mlflow.db`` and ``mlartifacts/`` there.
+        experiment: the name of the experiment.
 
     Raises:
-        InputError: its artifacts are elsewhere, as the checkout was moved.
+        InputError: the embedded store has its artifacts elsewhere: the checkout was moved.
     """
-    with filelock.FileLock(locks / "mlflow.lock"):
+    location = (root / "mlartifacts" / experiment).as_uri() if use_store(root) else None
+    # Two processes must not create an SQLite store at the same time.
+    with filelock.FileLock(root / ".dvc" / "tmp" / "mlflow.lock"):
         client = MlflowClient()
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            where = location.as_uri() if location else None
-            return client.create_experiment(experiment, artifact_location=where)
-        if found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        if location and found.artifact_location != location.as_uri():
+        known = client.get_experiment_by_name(experiment)
+        if known is None:
+            return client.create_experiment(experiment, artifact_location=location)
+        if known.lifecycle_stage == "deleted":
+            client.restore_experiment(known.experiment_id)
+        if location and known.artifact_location != location:
             raise InputError(
-                f"{store_name()} has its artifacts at {found.artifact_location}, not at "
-                f"{location.as_uri()}: move the checkout back, or move mlflow.db and mlartifacts/ "
+                f"{store_name()} has its artifacts at {known.artifact_location}, not at "
+                f"{location}: move the checkout back, or move mlflow.db and mlartifacts/ "
                 "away to begin a new store"
             )
-        return found.experiment_id
+        return known.experiment_id
 
 
 def use_store(root: Path) -> bool:
-    """Points MLflow at the store; says whether it is the embedded one."""
+    """Sets MLflow's tracking URI; returns whether the store is the embedded one."""
     embedded = f"sqlite:///{root / 'mlflow.db'}"
     address = os.environ.get("MLFLOW_TRACKING_URI") or embedded
     if without_credentials(address) != address:
-        # MLflow prints the address, whole, at the end of a run.
+        # MLflow prints the address with its credentials at the end of a run.
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     mlflow.set_tracking_uri(address)
     return address == embedded
 
 
+def check_store(root: Path, missing: str) -> None:
+    """Opens the store that :func:`use_store` chooses, to read what it has.
+
+    Args:
+        missing: what cannot be there, for the message.
+
+    Raises:
+        InputError: it is the embedded one, and no run has created it.
+    """
+    if use_store(root) and not (root / "mlflow.db").exists():
+        raise InputError(f"{missing}: {root} has no MLflow store; run 'dvc repro' first")
+
+
+def store_file(root: Path) -> Path | None:
+    """The file of the store that is in use, if it is an SQLite database; None for a server."""
+    use_store(root)
+    address = mlflow.get_tracking_uri()
+    sqlite, _, path = address.partition(":///")
+    return Path(path) if sqlite == "sqlite" else None
+
+
 def store_name() -> str:
-    """What to call the store in a message."""
+    """The store's name in messages, without credentials."""
     address = without_credentials(mlflow.get_tracking_uri())
     if address.startswith("sqlite:///"):
         return f"the MLflow store {address.removeprefix('sqlite:///')}"

@@ -1,18 +1,19 @@
-"""Every model family: shapes, options, every form of saving, and images that are too small."""
+"""Every model family: shapes, options, saved formats, and images that are too small."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from classifier.saving import load_model, save_architecture, save_model, save_weights
+from classifier.saved.saving import load_model, save_architecture, save_model
 from conftest import ROOT, build_model
 
 FAMILIES = sorted(
     path.stem
     for path in (ROOT / "conf" / "model").glob("*.yaml")
-    if path.stem != "transfer"  # whose base has them: test_transfer.py
+    if path.stem != "transfer"  # its base decides: test_transfer.py
 )
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3), dtype=np.uint8)
 
@@ -61,14 +62,12 @@ def test_normalization_is_an_option(family: str, normalization: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_form_of_saving_gives_the_same_outputs(family: str, tmp_path: Path) -> None:
     model = build_model(family)
-    chance = np.random.default_rng(1)
-    model.set_weights(
-        [value + chance.uniform(0, 0.1, value.shape) for value in model.get_weights()]
-    )
+    rng = np.random.default_rng(1)
+    model.set_weights([value + rng.uniform(0, 0.1, value.shape) for value in model.get_weights()])
     expected = model.predict(IMAGES, verbose=0)
     save_model(model, tmp_path / "model.keras")
     save_architecture(model, tmp_path / "architecture.json")
-    save_weights(model, tmp_path / "model.weights.h5")
+    model.save_weights(tmp_path / "model.weights.h5")
 
     whole = load_model(tmp_path / "model.keras")
     rebuilt = keras.models.model_from_json((tmp_path / "architecture.json").read_text())
@@ -105,7 +104,7 @@ def test_convolutions_need_fewer_parameters_than_dense_layers() -> None:
 
 
 def test_a_separable_convolution_needs_fewer_parameters() -> None:
-    widths = {"filters": [32, 64, 128], "convolutions": 2}
+    widths: dict[str, Any] = {"filters": [32, 64, 128], "convolutions": 2}
     assert (
         build_model("separable", **widths).count_params()
         < build_model("convnet", **widths).count_params()
@@ -130,8 +129,8 @@ def test_convnet_s_padding_and_pooling(padding: str, pool: str, size: int) -> No
             by_rule = -(-by_rule // 2)
     assert last == by_rule
     kinds = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
-    found = [type(layer) for layer in model.layers if type(layer) in kinds.values()]
-    assert found == ([] if pool == "strides" else [kinds[pool]] * 3)
+    pooling = [type(layer) for layer in model.layers if type(layer) in kinds.values()]
+    assert pooling == ([] if pool == "strides" else [kinds[pool]] * 3)
 
 
 @pytest.mark.parametrize(("pool", "windows"), [("strides", 6), ("max", 9)])

@@ -1,0 +1,1 @@
+"""Image augmentation: layers, and policies made of them."""

@@ -1,0 +1,1 @@
+"""The images of a dataset: read from the raw file, and listed in the manifest."""

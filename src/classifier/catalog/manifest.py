@@ -1,0 +1,292 @@
+"""The manifest: a table with one row per image, and the split of each image.
+
+Columns: id (str, unique), class (str), label (int, the index of the class), sha256 (str, of the
+image's content), split (train, validation, test or dropped).
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from classifier.support.atomic import atomic_path
+from classifier.support.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from classifier.catalog.raw import RawImage
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+DROPPED = "dropped"
+
+
+def chosen_classes(classes: list[str], chosen: list[str] | None) -> list[str]:
+    """The chosen classes in the chosen order, or all ``classes`` if ``chosen`` is None.
+
+    Raises:
+        InputError: the dataset does not have a chosen class, or there are fewer than two.
+    """
+    if chosen is None:
+        return classes
+    for name in chosen:
+        if name not in classes:
+            raise InputError(
+                f"classes: the dataset has no class '{name}': {nearest(name, classes)}"
+            )
+    if len(set(chosen)) < max(2, len(chosen)):
+        raise InputError(f"classes is {chosen}: must be two or more different classes")
+    return chosen
+
+
+def list_images(images: "Iterable[RawImage]", classes: list[str]) -> pd.DataFrame:
+    """Makes the manifest, with a column ``official`` (train, test or None) and without ``split``.
+
+    Args:
+        images: those of other classes than ``classes`` are left out.
+        classes: class names in the order of the labels.
+
+    Raises:
+        InputError: two images have the same id.
+    """
+    labels = {name: label for label, name in enumerate(classes)}
+    table = pd.DataFrame(
+        (
+            (image.id, image.class_name, labels[image.class_name], _sha256(image), image.official)
+            for image in images
+            if image.class_name in labels
+        ),
+        columns=["id", "class", "label", "sha256", "official"],
+    )
+    repeated = table["id"][table["id"].duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"two images have the id '{repeated.iloc[0]}': names must be unique within a class"
+        )
+    return table
+
+
+def _sha256(image: "RawImage") -> str:
+    content = image.content
+    return hashlib.sha256(content if isinstance(content, bytes) else content.tobytes()).hexdigest()
+
+
+def find_conflicts(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of images that have two or more classes, sorted so that identical images adjoin."""
+    classes = table.groupby("sha256")["label"].transform("nunique")
+    return table[classes > 1].sort_values(["sha256", "id"])
+
+
+def find_duplicates(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that repeat the image and the class of an earlier row."""
+    return table[table.duplicated(["sha256", "label"])]
+
+
+def assign_splits(
+    table: pd.DataFrame,
+    *,
+    validation: float,
+    test: float | None,
+    train: float | None = None,
+    seed: int,
+    method: Literal["stratified", "hash"] = "stratified",
+    duplicates: str = "keep",
+    conflicting_labels: str = "drop",
+) -> pd.DataFrame:
+    """Fills the split column; identical images are in the same split.
+
+    Args:
+        table: of :func:`list_images`.
+        validation, test, train: a fraction of the images if below 1, otherwise their number.
+            ``test=None`` keeps the dataset's official test split. ``train=None`` takes all
+            images that the other two leave.
+        seed: of the random assignment.
+        method: ``stratified`` gives each split its exact number of images, and the same share of
+            each class. ``hash`` takes the split from the seed and the image's content alone, so
+            that no image changes its split when others are added, renamed or removed. It needs
+            fractions, meets them on average only, and logs the shares that it gave.
+        duplicates: ``keep`` repeated images of a class, or ``drop`` all but the first.
+        conflicting_labels: ``keep`` or ``drop`` images that have two or more classes.
+
+    Returns:
+        The manifest, in the order of ``table``.
+
+    Raises:
+        InputError: there is no official test split, a split has no image of a class, the splits
+            need more images than there are, or ``method`` is ``hash`` and a size is no fraction.
+    """
+    table = table.assign(split="")
+    if conflicting_labels == "drop":
+        table.loc[find_conflicts(table).index, "split"] = DROPPED
+    if duplicates == "drop":
+        # Official test images come first, so that the official split keeps all its images.
+        official = (table["official"] == "test") & (test is None)
+        ordered = pd.concat([table[official], table[~official]])
+        table.loc[find_duplicates(ordered).index, "split"] = DROPPED
+    if test is None:
+        official = table["official"] == "test"
+        if not official.any():
+            raise InputError("test is null, but the dataset has no official test split: set test")
+        table.loc[official & (table["split"] == ""), "split"] = "test"
+        leaking = (table["split"] == "") & table["sha256"].isin(table["sha256"][official])
+        table.loc[leaking, "split"] = DROPPED
+    free = table[table["split"] == ""]
+    sizes = {"test": 0 if test is None else test, "validation": validation, "train": train}
+    if method == "hash":
+        shares = _shares(sizes)
+        split = _by_hash(free, shares, seed)
+        _log_shares(split, shares)
+    else:
+        counts = _counts(sizes, len(free))
+        split = _stratify(free, counts, np.random.default_rng(seed))
+    table.loc[free.index, "split"] = split
+    _check_every_class(table, method)
+    return table.drop(columns="official")
+
+
+def _counts(sizes: dict[str, float | None], total: int) -> dict[str, int]:
+    """The number of images of each split. A ``train`` of None takes what the others leave."""
+    counts = {name: _count(name, size, total) for name, size in sizes.items() if size is not None}
+    rest = total - counts["test"] - counts["validation"]
+    train = counts.setdefault("train", rest)
+    if rest <= 0 or train > rest:
+        raise InputError(
+            f"{total} images are too few for {train if sizes['train'] else 'some'} to train, "
+            f"{counts['validation']} to validate and {counts['test']} to test"
+        )
+    return counts
+
+
+def _count(name: str, size: float, total: int) -> int:
+    if size >= 1 and size != int(size):
+        raise InputError(
+            f"{name} is {size}: must be a fraction below 1 or a whole number of images"
+        )
+    return round(size * total) if size < 1 else int(size)
+
+
+def _shares(sizes: dict[str, float | None]) -> dict[str, float]:
+    """The fraction of each split. A ``train`` of None takes what the others leave."""
+    for name, size in sizes.items():
+        if size is not None and size >= 1:
+            raise InputError(
+                f"{name} is {size:g}: method hash needs a fraction below 1, as a number of images "
+                "moves images when others come; set a fraction, or method: stratified"
+            )
+    shares = {name: size for name, size in sizes.items() if size is not None}
+    total = sum(shares.values())
+    # Decimal fractions that add up to 1 may be a rounding error above it as binary ones.
+    if total > 1 + 1e-9 or (sizes["train"] is None and total > 1 - 1e-9):
+        parts = ", ".join(f"{name} {shares[name]:g}" for name in SPLITS if shares.get(name))
+        limit = "below 1, to leave images to train" if sizes["train"] is None else "at most 1"
+        raise InputError(f"the fractions {parts} add up to {total:g}: must be {limit}")
+    return {"train": 1 - total} | shares
+
+
+def _by_hash(free: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Series:
+    """The split of each row, by a number in [0, 1) from the seed and the image's content alone."""
+    numbers = np.array(
+        [
+            # 52 bits: a float has them all.
+            int(hashlib.sha256(f"{seed} {content}".encode()).hexdigest()[:13], 16) / 2**52
+            for content in free["sha256"]
+        ]
+    )
+    # In this order another ``train`` changes neither of the splits that compare models.
+    names = ("test", "validation", "train")
+    ends = np.cumsum([shares[name] for name in names])
+    split = np.array([*names, DROPPED])[np.searchsorted(ends, numbers, side="right")]
+    return pd.Series(split, index=free.index, dtype=object)
+
+
+def _log_shares(split: pd.Series, shares: dict[str, float]) -> None:
+    met = split.value_counts(normalize=True)
+    parts = (
+        f"{name} {100 * met.get(name, 0):.2f} % (wanted {100 * shares[name]:.2f} %)"
+        for name in SPLITS
+        if shares[name]
+    )
+    log.info("split by hash, %s images: %s", f"{len(split):,}", ", ".join(parts))
+
+
+def _stratify(free: pd.DataFrame, counts: dict[str, int], rng: np.random.Generator) -> pd.Series:
+    """The split of each row: a random split per class, and one split per group of identical images.
+
+    scikit-learn's splitters are stratified or grouped, or do not give exact counts.
+    """
+    split = pd.Series(DROPPED, index=free.index)
+    # A group of identical images with two classes is assigned with the class of its first image.
+    first = free.drop_duplicates("sha256")
+    per_class = {name: _apportion(first, count, len(free)) for name, count in counts.items()}
+    split_of: dict[str, str] = {}
+    for label in sorted(first["label"].unique()):
+        groups = first["sha256"][first["label"] == label].to_numpy(dtype=str)
+        groups = rng.permutation(np.sort(groups))
+        start = 0
+        for name in ("test", "validation", "train"):
+            end = start + per_class[name][label]
+            split_of.update(dict.fromkeys(groups[start:end], name))
+            start = end
+        # Rounding may leave images over. They are for training if all images are to be used.
+        if sum(counts.values()) == len(free):
+            split_of.update(dict.fromkeys(groups[start:], "train"))
+    split.update(free["sha256"].map(split_of))
+    return split
+
+
+def _apportion(first: pd.DataFrame, count: int, total: int) -> dict[int, int]:
+    """Divides ``count`` images among the classes in proportion to their sizes.
+
+    The classes with the largest remainders are rounded up (the method of Hamilton).
+    """
+    labels, sizes = np.unique(first["label"].to_numpy(dtype=int), return_counts=True)
+    exact = dict(zip(labels.tolist(), (sizes * count / total).tolist(), strict=True))
+    rounded = {label: int(share) for label, share in exact.items()}
+    missing = max(0, round(count * len(first) / total) - sum(rounded.values()))
+    for label in sorted(rounded, key=lambda label: rounded[label] - exact[label])[:missing]:
+        rounded[label] += 1
+    return rounded
+
+
+def _check_every_class(table: pd.DataFrame, method: str) -> None:
+    counts = pd.crosstab(table["class"], table["split"])
+    for split, of_split in counts.reindex(columns=SPLITS, fill_value=0).items():
+        for name in of_split.index[of_split == 0]:
+            images = int(counts.loc[name].sum())
+            if method == "hash":
+                raise InputError(
+                    f"class '{name}' has {images} images, and by hash none of them is in {split}: "
+                    "add images, enlarge the split, or set method: stratified"
+                )
+            raise InputError(
+                f"class '{name}' has too few images to split: {images}, "
+                f"and none of them is in {split}; add images or change the sizes of the splits"
+            )
+
+
+def class_names(table: pd.DataFrame) -> list[str]:
+    """The class names of a manifest, in the order of the labels."""
+    return table.drop_duplicates("label").sort_values("label")["class"].tolist()
+
+
+def write_manifest(path: Path, table: pd.DataFrame) -> None:
+    """Writes the table as CSV, atomically."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Reads a manifest. Ids and classes are text, even if they look like numbers."""
+    return pd.read_csv(
+        path, dtype={"id": str, "class": str, "sha256": str, "split": str}, keep_default_na=False
+    )
+
+
+def split_digest(table: pd.DataFrame, split: str) -> str:
+    """The SHA-256, in hexadecimal, of the images and classes of a split."""
+    rows = table[table["split"] == split].sort_values("id")
+    return hashlib.sha256(rows[["sha256", "class"]].to_csv(index=False).encode()).hexdigest()

@@ -1,0 +1,45 @@
+"""Reads the images of a downloaded file of any format, in the file's order."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from classifier.formats.archive import read_images
+from classifier.formats.npz import classes_of_labels, read_npz
+
+NO_LIMIT = 2**63  # the download stage has checked the size already
+
+
+class RawImage(NamedTuple):
+    """One image of the downloaded file."""
+
+    id: str  # unique in its dataset
+    class_name: str
+    official: str | None  # the dataset's own split, train or test, if it has splits
+    content: bytes | np.ndarray  # an encoded image, or pixels (H, W[, C])
+
+
+def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
+    """Yields the images of ``classes`` in ``file``, and skips folders of other names.
+
+    Args:
+        format: ``npz`` or ``folders``.
+        classes: class names in the order of the labels, see
+            :func:`classifier.formats.npz.classes_of_labels`.
+
+    Raises:
+        ArchiveError, ArraysError: the file cannot be read, or a label has no class.
+    """
+    if format == "npz":
+        arrays = read_npz(file, max_bytes=NO_LIMIT)
+        class_of = classes_of_labels(arrays, classes)
+        for official in ("train", "test"):
+            images, labels = arrays[f"x_{official}"], arrays[f"y_{official}"]
+            for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+                yield RawImage(f"{official}/{number:05d}", class_of[label], official, image)
+    else:
+        for image in read_images(file, max_bytes=NO_LIMIT, max_files=NO_LIMIT):
+            if image.class_name in classes:
+                yield RawImage(image.id, image.class_name, None, image.content)

@@ -1,1 +1,0 @@
-"""From a dataset's sources to arrays and batches."""

@@ -1,0 +1,1 @@
+"""File formats of downloaded datasets: archives of image files, and arrays."""

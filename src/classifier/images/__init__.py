@@ -1,0 +1,1 @@
+"""Decodes image files to pixels, and draws grids of images."""

@@ -1,0 +1,76 @@
+"""Grids of images as PNG files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from classifier.images.fonts import draw_text
+
+if TYPE_CHECKING:
+    from classifier.storage.splits import Images
+
+BACKGROUND = (255, 255, 255)
+TEXT = (40, 40, 40)
+
+
+def write_grid(
+    path: Path,
+    images: np.ndarray,
+    *,
+    columns: int,
+    captions: Sequence[str] | None = None,
+    title: str = "",
+    tile: int = 96,
+) -> None:
+    """Writes images as a grid, row by row, to a PNG file.
+
+    Args:
+        images: uint8 (N, H, W, 1 or 3).
+        captions: the text below each image, of one or more lines.
+        tile: width and height of one image in the grid, in pixels. Smaller images are enlarged
+            without interpolation.
+    """
+    lines = max((caption.count("\n") + 1 for caption in captions or []), default=0)
+    gap, top, below = 4, 26 if title else 4, 15 * lines
+    rows = max(1, -(-len(images) // columns))
+    size = (columns * (tile + gap) + gap, top + rows * (tile + below + gap))
+    grid = Image.new("RGB", size, BACKGROUND)
+    draw = ImageDraw.Draw(grid)
+    draw_text(draw, (gap, 5), title, size=15, fill=TEXT)
+    for number, pixels in enumerate(images):
+        row, column = divmod(number, columns)
+        x, y = gap + column * (tile + gap), top + row * (tile + below + gap)
+        enlarge = pixels.shape[0] < tile
+        resampling = Image.Resampling.NEAREST if enlarge else Image.Resampling.LANCZOS
+        grid.paste(_to_pillow(pixels).resize((tile, tile), resampling), (x, y))
+        if captions:
+            caption = captions[number]
+            draw_text(draw, (x + 1, y + tile), caption, size=12, fill=TEXT, spacing=2)
+    grid.save(path, "PNG")
+
+
+def _to_pillow(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
+
+
+def write_class_grids(
+    folder: Path, images: "Images", labels: np.ndarray, classes: Sequence[str], *, count: int = 32
+) -> None:
+    """Writes ``grids/<label>-<class>.png``: the first training images of each class.
+
+    Args:
+        images: uint8 (N, H, W, 1 or 3), the training split.
+        labels: integers (N,).
+        classes: class names in the order of the labels.
+        count: the largest number of images per grid.
+    """
+    (folder / "grids").mkdir()
+    for label, name in enumerate(classes):
+        rows = np.flatnonzero(labels == label)
+        slug = "".join(letter if letter.isalnum() else "-" for letter in name)
+        title = f"{name}: {len(rows):,} images to train"
+        path = folder / "grids" / f"{label}-{slug}.png"
+        write_grid(path, images[rows[:count]], columns=8, title=title)

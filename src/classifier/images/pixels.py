@@ -1,0 +1,200 @@
+"""Decodes one image: orientation, crop or padding to a square, antialiased resizing."""
+
+import io
+import struct
+import warnings
+import zlib
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from classifier.images.ranges import (
+    BITS_8,
+    BITS_8_FILE,
+    BITS_16,
+    HIGH_BITS_FILE,
+    RangeCounts,
+    known_range,
+    scale,
+)
+from classifier.support.errors import is_of_the_system
+from classifier.support.limits import ValueRange
+
+# Pillow warns of damaged and very large images, which are refused below with an error.
+warnings.filterwarnings("ignore", module=r"PIL\b")
+MAX_PIXELS = 100_000_000  # larger images are refused before they are decoded
+# JPEGs are decoded at a half, a quarter or an eighth of their size, if this leaves at least so
+# many times the wanted width and height. It is several times as fast, and the resized pixels are
+# nearly the same (https://pillow.readthedocs.io/en/stable/reference/Image.html, draft).
+DRAFT_FACTOR = 2
+
+# What Pillow and its decoders raise for damaged images. MemoryError is not among them: the image
+# may be whole. TypeError and AttributeError come from metadata of a wrong type.
+DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    Image.DecompressionBombError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,  # for PNG
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+Fit = Literal["crop", "pad"]
+
+
+class ImageError(Exception):
+    """The image cannot be decoded. The message is one line."""
+
+
+class UnknownRangeError(ImageError):
+    """The range of the values is neither declared nor known. The message is one line."""
+
+
+def to_pixels(
+    content: bytes | np.ndarray,
+    *,
+    size: int,
+    channels: int,
+    fit: Fit,
+    value_range: ValueRange | None = None,
+    counts: RangeCounts | None = None,
+) -> np.ndarray:
+    """Decodes one image to uint8 (size, size, channels), values 0..255.
+
+    Args:
+        content: an encoded image, or pixels (H, W[, C]): bool, integers or floats.
+        size: height and width of the result, in pixels.
+        channels: 1 (grey, ITU-R 601-2 luma) or 3 (RGB). White replaces transparency.
+        fit: ``crop`` keeps the central square, ``pad`` keeps the whole image and adds black
+            borders. Both keep the aspect ratio.
+        value_range: the values that become 0 and 255; values outside are cut off. None takes the
+            range of the format: 0..255 for 8 bits, 0..65535 for unsigned 16 bits. Encoded images
+            of 8 bits always keep 0..255, as their format says so; arrays of uint8 do not.
+        counts: counts the image by its range.
+
+    Raises:
+        UnknownRangeError: ``value_range`` is None, for floats or integers of 32 bits.
+        ImageError: the image cannot be decoded, or has more than MAX_PIXELS pixels.
+        MemoryError: the memory is not enough to decode it.
+    """
+    try:
+        if isinstance(content, np.ndarray):
+            image, uncounted = _from_array(content, value_range, counts)
+        else:
+            image, uncounted = _decode(content, DRAFT_FACTOR * size, value_range, counts)
+        image = _without_transparency(image).convert("L" if channels == 1 else "RGB")
+        if fit == "crop":
+            image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+        else:
+            image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color=0)
+    except UnidentifiedImageError:
+        raise ImageError("it is not an image of a format that Pillow reads") from None
+    except DAMAGED as error:
+        if is_of_the_system(error):
+            raise
+        # Pillow's decoders have no other error for it.
+        if isinstance(error, OSError) and str(error).startswith("out of memory"):
+            raise MemoryError(str(error)) from None
+        raise ImageError(" ".join(str(error).split()) or type(error).__name__) from None
+    pixels = np.asarray(image, dtype=np.uint8).reshape(size, size, channels)
+    if counts and uncounted:
+        counts.add(uncounted, BITS_8, declared=False, largest=float(pixels.max()))
+    return pixels
+
+
+def _from_array(
+    values: np.ndarray, value_range: ValueRange | None, counts: RangeCounts | None
+) -> tuple[Image.Image, str | None]:
+    """The image, and its kind if its values are 8 bits as they were, which are not counted yet."""
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.dtype == np.uint8 and value_range is None:
+        return Image.fromarray(values), values.dtype.name
+    known = known_range(values.dtype)
+    scaled = _to_8_bits(values, values.dtype.name, known, value_range, counts)
+    return Image.fromarray(scaled), None
+
+
+def _decode(
+    content: bytes, draft_size: int, value_range: ValueRange | None, counts: RangeCounts | None
+) -> tuple[Image.Image, str | None]:
+    image: Image.Image = Image.open(io.BytesIO(content))
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
+    image.draft(None, (draft_size, draft_size))
+    stored, is_ppm = _stored_mode(image), image.format == "PPM"
+    # First of all, as width and height may change places.
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        known = known_range(values.dtype)
+        if ";12" in stored:
+            kind, known = "12 bits", (0.0, 4095.0)
+        elif known or is_ppm:  # Pillow scales the values of a PPM to 16 bits
+            kind, known = "16 bits", BITS_16
+        else:
+            kind = values.dtype.name
+        return Image.fromarray(_to_8_bits(values, kind, known, value_range, counts)), None
+    if ";16" in stored and stored != "BGR;16":  # which has 16 bits per pixel
+        # Pillow reads the high eight bits of colour images.
+        if value_range not in (None, BITS_16):
+            raise ImageError(
+                "it has 16 bits in each of several channels, of which Pillow reads the high 8: "
+                "value_range cannot scale it, convert it to 8 bits"
+            )
+        if counts:
+            largest = 257.0 * np.asarray(image.convert("RGB")).max()
+            counts.add(HIGH_BITS_FILE, BITS_16, declared=False, largest=largest)
+        return image, None
+    if counts and value_range not in (None, BITS_8):
+        counts.add_unfit(value_range)
+    return image, BITS_8_FILE
+
+
+def _stored_mode(image: Image.Image) -> str:
+    """Pillow's name of how the file has the pixels, for example ``RGB;16B``."""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    mode = arguments[0] if isinstance(arguments, (tuple, list)) and arguments else arguments
+    return mode if isinstance(mode, str) else ""
+
+
+def _to_8_bits(
+    values: np.ndarray,
+    kind: str,
+    known: ValueRange | None,
+    declared: ValueRange | None,
+    counts: RangeCounts | None,
+) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ImageError("it has values that are not finite")
+    smallest, largest = float(values.min()), float(values.max())
+    value_range = declared or known
+    if value_range is None:
+        raise UnknownRangeError(
+            f"its values are {kind}, here from {smallest:g} to {largest:g}, and their range is not "
+            "known: declare value_range"
+        )
+    if counts:
+        counts.add(
+            kind,
+            value_range,
+            declared=declared is not None,
+            largest=largest,
+            smallest=smallest,
+        )
+    return scale(values, value_range)
+
+
+def _without_transparency(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image

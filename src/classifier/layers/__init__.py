@@ -1,0 +1,1 @@
+"""Keras layers that are part of a saved model."""

@@ -1,0 +1,1 @@
+"""The evaluation of a model: metrics, tables, pictures, and the report."""

@@ -1,0 +1,136 @@
+"""A model's predictions for one split of a pipeline's images, and a selection of them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+
+from classifier.catalog.manifest import read_manifest
+from classifier.saved.rounding import rounded
+from classifier.storage.splits import Images, read_split
+
+
+class Predictions(NamedTuple):
+    """The images of a split with what the model predicts for them.
+
+    Attributes:
+        images: uint8 (N, H, W, C), memory-mapped or in shards.
+        labels: integers (N,).
+        probabilities: float32 (N, classes), 0..1.
+        table: of :func:`predictions_table`.
+        classes: class names in the order of the labels.
+    """
+
+    images: Images
+    labels: np.ndarray
+    probabilities: np.ndarray
+    table: pd.DataFrame
+    classes: list[str]
+
+
+def predict_split(
+    model: keras.Model, normalized: Path, split: str, *, batch_size: int
+) -> Predictions:
+    """Predicts every image of ``split`` in ``normalized``, a folder of the normalize stage."""
+    images, labels = read_split(normalized, split)
+    classes = (normalized / "classes.txt").read_text("utf-8").splitlines()
+    index = read_manifest(normalized / "index.csv")
+    probabilities = model.predict(_Batches(images, batch_size), verbose=0)
+    ids = index["id"][index["split"] == split]
+    table = predictions_table(ids, labels, probabilities, classes)
+    return Predictions(images, labels, probabilities, table, classes)
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches of the images. Keras would copy a whole array into memory."""
+
+    def __init__(self, images: Images, batch_size: int):
+        super().__init__()
+        self._images, self._batch_size = images, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._images) // self._batch_size)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray]:
+        first = number * self._batch_size
+        return (np.asarray(self._images[first : first + self._batch_size]),)
+
+
+def predictions_table(
+    ids: pd.Series, labels: np.ndarray, probabilities: np.ndarray, classes: list[str]
+) -> pd.DataFrame:
+    """A row per image.
+
+    The predicted class is the one with the highest probability before rounding; of equal ones, the
+    first in the order of the classes.
+
+    Args:
+        labels: integers (N,).
+        probabilities: float32 (N, classes).
+
+    Returns:
+        id, class, predicted, correct, probability (of the predicted class), loss (nats), then a
+        column ``p(<class>)`` per class. Probabilities and loss have three decimals. The loss is
+        that of the unrounded probability: a probability below 0.0005 is not 0.
+    """
+    predicted = probabilities.argmax(axis=1)
+    names = np.array(classes)
+    shown = rounded(probabilities)
+    table = pd.DataFrame(
+        {
+            "id": ids.to_numpy(),
+            "class": names[labels],
+            "predicted": names[predicted],
+            "correct": predicted == labels,
+            "probability": shown.max(axis=1),
+            "loss": rounded(losses(labels, probabilities)),
+        }
+    )
+    return table.assign(**{f"p({name})": shown[:, label] for label, name in enumerate(classes)})
+
+
+def losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The cross-entropy of each image, nats, float64 (N,).
+
+    Their mean is scikit-learn's ``log_loss``. A probability of 0 counts as the smallest difference
+    of two float64 around 1, as there.
+
+    Args:
+        labels: integers (N,).
+        probabilities: (N, classes); they are divided by their sum.
+    """
+    exact = probabilities.astype(np.float64)
+    of_label = exact[np.arange(len(labels)), labels] / exact.sum(axis=1)
+    return -np.log(np.maximum(of_label, np.finfo(np.float64).eps))
+
+
+def worst_mistakes(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """At most ``count`` wrong predictions of a :func:`predictions_table`, highest loss first."""
+    wrong = table[~table["correct"]]
+    return wrong.sort_values(["loss", "id"], ascending=[False, True]).head(count)
+
+
+def least_certain(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """At most ``count`` rows of a :func:`predictions_table`, lowest probability first.
+
+    Like the other selections, it is by rounded figures; equal ones are in the order of the ids.
+    """
+    return table.sort_values(["probability", "id"]).head(count)
+
+
+def suspicious_labels(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """At most ``count`` wrong predictions that may be a wrong label, highest probability first.
+
+    A label is suspicious if the predicted class is at least as probable as it is on average on
+    the images of that class: Northcutt et al., Confident learning: estimating uncertainty in
+    dataset labels, 2021. Use it only on images that the network was not trained on.
+
+    Args:
+        table: of :func:`predictions_table`.
+    """
+    averages = {name: rows[f"p({name})"].mean() for name, rows in table.groupby("class")}
+    thresholds = table["predicted"].map(averages).astype(float)  # NaN: a class without images
+    suspicious = table[~table["correct"] & (table["probability"] >= thresholds)]
+    return suspicious.sort_values(["probability", "id"], ascending=[False, True]).head(count)

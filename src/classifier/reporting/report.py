@@ -1,0 +1,117 @@
+"""The report: one HTML file with its pictures inside, which opens from disk without a network."""
+
+import base64
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from classifier.catalog.manifest import find_conflicts, find_duplicates
+from classifier.support.directions import direction
+
+PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn")  # the figures depend on them
+
+
+def packages() -> dict[str, str]:
+    """The versions of the packages that the figures depend on, as pinned in requirements.txt."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def environment() -> dict[str, str]:
+    """The versions of Python and of :func:`packages`."""
+    return {"Python": platform.python_version()} | packages()
+
+
+def count_repeated(manifest: pd.DataFrame) -> dict[str, int]:
+    """How many images repeat one of their class (duplicates) or of several (conflicts)."""
+    return {
+        "duplicates": len(find_duplicates(manifest)),
+        "conflicts": len(find_conflicts(manifest)),
+    }
+
+
+def summarize(metrics: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
+    """The result in a sentence or two of Markdown.
+
+    Args:
+        metrics: of :func:`classifier.reporting.metrics.evaluate_predictions`, and drawn.
+        tables: of :func:`classifier.reporting.tables.evaluation_tables`.
+    """
+    intervals = tables["intervals"].set_index("metric")
+    low, high = (float(intervals[end]["accuracy"]) for end in ("low", "high"))
+    drawn = " **These images are drawings.**" if metrics["drawn"] else ""
+    return (
+        f"**{100 * metrics['accuracy']:.2f} %** of {metrics['images']:,} test images are right "
+        f"({100 * low:.2f} to {100 * high:.2f} with 95 % confidence); calibration error "
+        f"{100 * metrics['calibration']['ece']:.2f} %. More in the artifact "
+        f"`evaluation/report.html`.{drawn}"
+    )
+
+
+def render_report(
+    folder: Path,
+    *,
+    title: str,
+    model: str,
+    shape: Sequence[int],
+    source: Mapping[str, Any],
+    base: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    size: Mapping[str, int],
+    tables: Mapping[str, pd.DataFrame],
+    counts: Counter[str],
+    repeated: Mapping[str, int],
+    origin: Mapping[str, str],
+) -> str:
+    """The report as HTML.
+
+    Args:
+        folder: with the pictures of :func:`classifier.reporting.pictures.draw_pictures`.
+        model: the model's name.
+        shape: height, width and channels of its images.
+        source: of ``source.json``; a banner warns of drawn images.
+        base: of ``base.json``, what the network began with; its name is None for random weights.
+        metrics: of :func:`classifier.reporting.metrics.evaluate_predictions`.
+        size: of :func:`classifier.saved.model_size.model_size`.
+        tables: of :func:`classifier.reporting.tables.evaluation_tables`.
+        counts: images per split.
+        repeated: of :func:`count_repeated`.
+        origin: commands, versions and hashes by name, which produced the model.
+    """
+    templates = Environment(
+        loader=PackageLoader("classifier.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["percent"] = lambda share: "–" if isnan(share) else f"{100 * share:.2f} %"
+    templates.filters["four"] = lambda number: "–" if isnan(number) else f"{number:.4f}"
+    templates.filters["direction"] = direction
+    templates.filters["count"] = lambda number: f"{number:,}"
+    pictures = {
+        path.stem: base64.b64encode(path.read_bytes()).decode("ascii")
+        for path in sorted(folder.glob("*.png"))
+    }
+    return templates.get_template("report.html.jinja").render(
+        title=title,
+        model=model,
+        shape=shape,
+        source=source,
+        base=base,
+        metrics=metrics,
+        size=size,
+        classes=tables["classes"].to_dict("records"),
+        intervals=tables["intervals"].set_index("metric").to_dict("index"),
+        counts=counts,
+        repeated=repeated,
+        suspicious=len(tables["suspicious"]),
+        pictures=pictures,
+        origin=origin,
+    )

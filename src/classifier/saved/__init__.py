@@ -1,0 +1,1 @@
+"""Saved models: files, size, fingerprint; figures rounded for files."""

@@ -1,0 +1,112 @@
+"""A trained model as a SavedModel of raw uint8 images, the same bytes for the same model."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from classifier.support.errors import InputError
+
+
+class Classifier(tf.Module):
+    """A Keras model as one TensorFlow function of images.
+
+    ``classifier(images)`` takes uint8 (N, H, W, C), values 0..255, and returns probabilities,
+    float32 (N, classes). Its signature ``serving_default`` returns ``probabilities`` and
+    ``class_names``, bytes (N,), the most probable class of each image. The asset ``classes.txt``
+    has a class name per line. The asset ``preprocessing.json`` says how an image file becomes
+    ``images`` (:class:`classifier.images.preprocessing.Preprocessing`).
+
+    The weights are constants of the graph, for TensorFlow's constant folding
+    (https://www.tensorflow.org/guide/graph_optimization): the default models take five sixths of
+    the time that they take with variables. Such a model cannot be trained further, and must be
+    smaller than 2 GB, the limit of protocol buffers.
+    """
+
+    def __init__(self, model: keras.Model, classes_file: Path, preprocessing_file: Path):
+        super().__init__(name="classifier")
+        self.classes_file = tf.saved_model.Asset(str(classes_file))
+        self.preprocessing_file = tf.saved_model.Asset(str(preprocessing_file))
+        classes = tf.constant(classes_file.read_text("utf-8").splitlines())
+        images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")
+        weights = {id(variable): variable.numpy() for variable in model.weights}
+
+        def constant(variable: keras.Variable) -> tf.Tensor:
+            # Seeds of dropout and metrics are not among the weights, and not used in inference.
+            # Their values differ in each process: 0 keeps the bytes the same.
+            return tf.constant(weights.get(id(variable), 0), variable.dtype, variable.shape)
+
+        @tf.function(input_signature=[images])
+        def predict(images: tf.Tensor) -> tf.Tensor:
+            groups = model.trainable_variables, model.non_trainable_variables
+            constants = [[constant(variable) for variable in group] for group in groups]
+            probabilities, _ = model.stateless_call(*constants, images, training=False)
+            return probabilities
+
+        # Traced once: each trace would have its own copy of the weights.
+        self._predict = predict.get_concrete_function()
+
+        @tf.function(input_signature=[images])
+        def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            probabilities = self._predict(images)
+            return {
+                "probabilities": probabilities,
+                "class_names": tf.gather(classes, tf.argmax(probabilities, axis=1)),
+            }
+
+        self.serve = serve
+        self.__call__.get_concrete_function(images)
+
+    @tf.function
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        return self._predict(images)
+
+    @property
+    def signatures(self) -> dict[str, Any]:
+        """The signatures for ``tf.saved_model.save``."""
+        return {"serving_default": self.serve.get_concrete_function()}
+
+
+def export_saved_model(classifier: Classifier, folder: Path) -> None:
+    """Writes ``saved_model.pb``, ``assets/``, and ``variables/`` without weights to ``folder``.
+
+    TensorFlow's fingerprint file has a random UUID. It is removed, as loading does not need it
+    (https://www.tensorflow.org/guide/saved_model#fingerprint).
+    """
+    tf.saved_model.save(classifier, folder, signatures=classifier.signatures)
+    (folder / "fingerprint.pb").unlink(missing_ok=True)
+
+
+def check_saved_model(
+    folder: Path, images: np.ndarray, expected: np.ndarray, tolerance: float
+) -> float:
+    """The largest absolute difference of a SavedModel's probabilities from the Keras model's.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        expected: float32 (N, classes), the Keras model's probabilities.
+        tolerance: the largest difference allowed, 0..1.
+
+    Raises:
+        InputError: the difference is above ``tolerance``.
+    """
+    serve = tf.saved_model.load(folder).signatures["serving_default"]
+    probabilities = serve(images=tf.constant(images))["probabilities"].numpy()
+    difference = float(np.abs(probabilities - expected).max())
+    check_difference("the SavedModel", difference, tolerance)
+    return difference
+
+
+def check_difference(exported: str, difference: float, tolerance: float) -> None:
+    """Checks the difference of an exported model's probabilities from the Keras model's.
+
+    Raises:
+        InputError: it is above ``tolerance``, or not a number.
+    """
+    if not difference <= tolerance:
+        raise InputError(
+            f"{exported}'s probabilities differ from the Keras model's by {difference:.2g}, more "
+            f"than tolerance {tolerance:.2g}"
+        )

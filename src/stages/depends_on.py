@@ -1,0 +1,84 @@
+"""The key ``depends_on``: one path that a stage reads and that dvc.yaml does not name by itself.
+
+dvc.yaml has no conditions. So the key always has a value: where the stage reads nothing else, its
+own conf/<stage>.yaml, which is a dependency anyway.
+"""
+
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from stages.layout import output
+
+log = logging.getLogger(__name__)
+MLFLOW = ("models:/", "runs:/")  # beginnings of the URI of a model in MLflow
+TRAINED = (".keras", ".h5", ".hdf5")  # suffixes of a file with a trained model
+
+
+class Place(Protocol):
+    """A source of a dataset."""
+
+    kind: Any
+    path: str | None
+
+
+def default(stage: str) -> str:
+    """The path of a stage that reads nothing besides what dvc.yaml names."""
+    return f"conf/{stage}.yaml"
+
+
+def known_to_dvc(path: str) -> str:
+    """The path as it is.
+
+    Raises:
+        ValueError: it is empty, or it begins with ``~``, which DVC takes for a folder's name.
+    """
+    if not path:
+        raise ValueError("must be a path")
+    if path.startswith("~"):
+        raise ValueError(f"DVC does not know '~': write {Path(path).expanduser()}")
+    return path
+
+
+def first_folder(sources: Sequence[Place], kind: str) -> str | None:
+    """The folder or file that a dataset comes from, if its first source is one that exists."""
+    first = next((source for source in sources if kind in ("auto", source.kind)), None)
+    path = first.path if first and first.kind == "folder" else None
+    return _expanded(path) if path and Path(path).expanduser().exists() else None
+
+
+def base_file(model: Any, pipelines: Collection[Any]) -> str | None:
+    """The file with the weights that a model's configuration names; None for no local file."""
+    base = model.get("base")
+    if not isinstance(base, str):
+        return None
+    if base in pipelines:
+        return (output("train", base) / "model.keras").as_posix()
+    if base.startswith(MLFLOW):
+        return None
+    return _expanded(base) if Path(base).suffix in TRAINED else None
+
+
+def covers(depends_on: str, path: str) -> bool:
+    """Whether ``depends_on`` is the path, or a folder that it is in."""
+    return Path(path).resolve().is_relative_to(Path(depends_on).resolve())
+
+
+def warn_unless_covered(pipeline: str, stage: str, depends_on: str, path: str | None) -> None:
+    """Logs a line if the stage reads ``path``, and DVC does not look after it."""
+    if path and not covers(depends_on, path):
+        log.warning(
+            "DVC does not look after %s, which %s reads: in params.yaml, set pipelines.%s.%s."
+            "depends_on to %s (now %s), or run 'python -m stages.prepare'",
+            path,
+            stage,
+            pipeline,
+            stage,
+            path,
+            depends_on,
+        )
+
+
+def _expanded(path: str) -> str:
+    return Path(path).expanduser().as_posix() if path.startswith("~") else path

@@ -1,0 +1,286 @@
+"""Splits: stratified, seeded, and identical images in the same split."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from classifier.catalog.manifest import (
+    assign_splits,
+    find_conflicts,
+    find_duplicates,
+    list_images,
+    read_manifest,
+    write_manifest,
+)
+from classifier.catalog.raw import RawImage
+from classifier.support.errors import InputError
+
+CLASSES = ["cat", "dog", "owl"]
+
+
+def table(sizes: dict[str, int], repeats: int = 0, official: str | None = None) -> pd.DataFrame:
+    images = [
+        RawImage(f"{name}/{number}", name, official, f"{name}{number}".encode())
+        for name, size in sizes.items()
+        for number in range(size)
+    ]
+    images += [
+        RawImage(f"cat/again{number}", "cat", official, f"cat{number}".encode())
+        for number in range(repeats)
+    ]
+    return list_images(images, CLASSES)
+
+
+SIZES = {"cat": 100, "dog": 60, "owl": 40}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_fractions_are_stratified(seed: int) -> None:
+    assigned = assign_splits(table(SIZES), validation=0.15, test=0.15, seed=seed)
+    counts = pd.crosstab(assigned["class"], assigned["split"])
+    assert counts["test"].tolist() == counts["validation"].tolist() == [15, 9, 6]
+    assert counts["train"].tolist() == [70, 42, 28]
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.fixed_dictionaries({name: st.integers(1, 60) for name in CLASSES}),
+    repeats=st.integers(0, 10),
+    validation=st.floats(0.05, 0.4),
+    test=st.floats(0.05, 0.4),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_any_split_has_each_image_once_and_every_class(
+    sizes: dict[str, int], repeats: int, validation: float, test: float, seed: int
+) -> None:
+    images = table(sizes, repeats=min(repeats, sizes["cat"]))
+    try:
+        assigned = assign_splits(images, validation=validation, test=test, seed=seed)
+    except InputError as error:
+        assert "too few" in str(error)
+        return
+    assert assigned["id"].tolist() == images["id"].tolist()
+    assert set(assigned["split"]) == {"train", "validation", "test"}
+    assert (assigned.groupby("sha256")["split"].nunique() == 1).all()
+    counts = pd.crosstab(assigned["class"], assigned["split"])
+    assert (counts > 0).all(axis=None)
+    # Stratified: exact to one image by rounding, and to the identical images of a group.
+    for split, share in (("validation", validation), ("test", test)):
+        exact = counts.sum(axis=1) * share
+        assert ((counts[split] - exact).abs() <= 2 + repeats).all()
+    again = assign_splits(
+        images.sample(frac=1, random_state=seed % 1000), validation=validation, test=test, seed=seed
+    )
+    assert again.sort_index()["split"].tolist() == assigned["split"].tolist()
+
+
+def test_counts_are_exact() -> None:
+    assigned = assign_splits(table(SIZES), validation=33, test=17, train=50, seed=1)
+    counts = assigned["split"].value_counts().to_dict()
+    assert counts == {"dropped": 100, "train": 50, "validation": 33, "test": 17}
+
+
+def test_the_seed_determines_the_split() -> None:
+    def splits(seed: int) -> list[str]:
+        return assign_splits(table(SIZES), validation=0.2, test=0.2, seed=seed)["split"].tolist()
+
+    assert splits(1) == splits(1)
+    assert splits(1) != splits(2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("conflicting_labels", ["keep", "drop"])
+def test_identical_images_are_in_one_split(seed: int, conflicting_labels: str) -> None:
+    images = table(SIZES, repeats=30)
+    # Ten images have two classes.
+    images.loc[images.index[100:110], "sha256"] = images["sha256"].iloc[:10].to_numpy()
+    assert len(find_duplicates(images)) == 30
+    conflicts = set(find_conflicts(images)["sha256"])
+    assert len(conflicts) == 10
+    assigned = assign_splits(
+        images, validation=0.2, test=0.2, seed=seed, conflicting_labels=conflicting_labels
+    )
+    used = assigned[assigned["split"] != "dropped"]
+    assert (used.groupby("sha256")["split"].nunique() == 1).all()
+    assert conflicts.isdisjoint(used["sha256"]) == (conflicting_labels == "drop")
+
+
+def test_dropping_duplicates_keeps_the_first() -> None:
+    assigned = assign_splits(
+        table(SIZES, repeats=30), validation=0.2, test=0.2, seed=1, duplicates="drop"
+    )
+    dropped = assigned["id"][assigned["split"] == "dropped"]
+    assert dropped.tolist() == [f"cat/again{number}" for number in range(30)]
+
+
+@pytest.mark.parametrize("duplicates", ["keep", "drop"])
+def test_the_official_test_split_does_not_change_and_does_not_leak(duplicates: str) -> None:
+    train, test = (
+        table(SIZES, official="train"),
+        table({"cat": 20, "dog": 20, "owl": 20}, 0, "test"),
+    )
+    test["id"] = "test/" + test["id"]
+    test.loc[:, "sha256"] = [f"{number:064d}" for number in range(60)]
+    train.loc[train.index[0], "sha256"] = test["sha256"].iloc[0]
+    assigned = assign_splits(
+        pd.concat([train, test], ignore_index=True),
+        validation=20,
+        test=None,
+        seed=1,
+        duplicates=duplicates,
+    )
+    assert assigned["id"][assigned["split"] == "test"].tolist() == test["id"].tolist()
+    assert assigned["split"].iloc[0] == "dropped"
+    assert assigned["split"].value_counts().to_dict() == {
+        "train": 179,
+        "test": 60,
+        "validation": 20,
+        "dropped": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "expected"),
+    [
+        ({"cat": 100, "dog": 2}, {"validation": 0.1, "test": 0.1}, "class 'dog' has too few"),
+        (SIZES, {"validation": 150, "test": 60}, "200 images are too few"),
+        (SIZES, {"validation": 0.1, "test": None}, "no official test split"),
+        (SIZES, {"validation": 1.5, "test": 0.1}, "validation is 1.5"),
+    ],
+)
+def test_a_split_that_is_not_possible(sizes: dict[str, int], options: dict, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        assign_splits(table(sizes), seed=1, **options)
+
+
+def by_hash(images: pd.DataFrame, **options: Any) -> pd.DataFrame:
+    options = {"validation": 0.2, "test": 0.2, "seed": 7} | options
+    return assign_splits(images, method="hash", **options)
+
+
+@pytest.mark.difference(
+    "images added, renamed or removed",
+    "`split.method: hash`: every other image keeps its split",
+)
+def test_by_hash_other_images_move_nobody() -> None:
+    seed = 1
+    images = table(SIZES, repeats=30)
+    before = by_hash(images, seed=seed).set_index("sha256")["split"]
+
+    changed = images.drop(images.sample(40, random_state=seed).index)
+    renamed = changed.sample(40, random_state=seed).index
+    changed.loc[renamed, "id"] = "renamed/" + changed.loc[renamed, "id"]
+    more = table({"cat": 150, "dog": 61, "owl": 300}).drop(columns="id")
+    more = more[~more["sha256"].isin(images["sha256"])]
+    more["id"] = [f"more/{number}" for number in range(len(more))]
+    changed = pd.concat([changed, more], ignore_index=True).sample(frac=1, random_state=seed)
+    after = by_hash(changed, seed=seed).set_index("sha256")["split"]
+
+    kept = after[after.index.isin(before.index)]
+    assert len(kept) == len(images) - 40
+    assert len(after) > len(kept) + 300
+    assert all(before[before.index == image].eq(split).all() for image, split in kept.items())
+
+
+def test_by_hash_chosen_classes_and_a_smaller_training_split_move_nobody() -> None:
+    images = table(SIZES)
+    before = by_hash(images)["split"]
+    two = images[images["class"] != "dog"]
+    assert by_hash(two)["split"].equals(before[two.index])
+    half = by_hash(images, train=0.3)["split"]
+    assert set(half[before == "train"]) == {"train", "dropped"}
+    assert half[before != "train"].equals(before[before != "train"])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_by_hash_the_shares_are_met_within_a_binomial_bound(seed: int) -> None:
+    shares = {"train": 0.5, "validation": 0.15, "test": 0.2, "dropped": 0.15}
+    sizes = {"cat": 3000, "dog": 600, "owl": 400}
+    assigned = by_hash(table(sizes), train=0.5, validation=0.15, test=0.2, seed=seed)
+    for name, size in sizes.items():
+        counts = assigned["split"][assigned["class"] == name].value_counts()
+        for split, share in shares.items():
+            # Five standard deviations: beyond them is one count in a million.
+            bound = 5 * np.sqrt(size * share * (1 - share))
+            assert abs(counts[split] - size * share) <= bound
+
+
+def test_by_hash_the_difference_to_the_shares_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assigned = by_hash(table(SIZES), validation=0.15, test=0.2)
+    (line,) = caplog.messages
+    shares = re.findall(r"(\w+) ([\d.]+) % \(wanted ([\d.]+) %\)", line)
+    assert [(name, wanted) for name, _, wanted in shares] == [
+        ("train", "65.00"),
+        ("validation", "15.00"),
+        ("test", "20.00"),
+    ]
+    for name, met, _ in shares:
+        assert float(met) == pytest.approx(100 * (assigned["split"] == name).mean(), abs=0.005)
+
+
+def test_by_hash_the_seed_determines_the_split() -> None:
+    assert by_hash(table(SIZES), seed=1)["split"].equals(by_hash(table(SIZES), seed=1)["split"])
+    assert not by_hash(table(SIZES), seed=1)["split"].equals(by_hash(table(SIZES), seed=2)["split"])
+
+
+def test_by_hash_of_today_is_that_of_every_later_version() -> None:
+    # Another hash would deal again the images of everyone whose data grows.
+    splits = by_hash(table({"cat": 12, "dog": 12, "owl": 12}), seed=1)["split"]
+    letters = {"train": ".", "validation": "v", "test": "t"}
+    assert "".join(letters[split] for split in splits) == ".....v.vvvvt.t...tt..vv..v.vtt..t..."
+
+
+def test_by_hash_the_official_test_split_does_not_change() -> None:
+    train = table(SIZES, official="train")
+    test = table({"cat": 120, "dog": 80, "owl": 60}, official="test")
+    test = test[~test["sha256"].isin(train["sha256"])].assign(id=lambda rows: "test/" + rows["id"])
+    assigned = by_hash(pd.concat([train, test], ignore_index=True), test=None)
+    assert assigned["id"][assigned["split"] == "test"].tolist() == test["id"].tolist()
+    assert set(assigned["split"][: len(train)]) == {"train", "validation"}
+
+
+@pytest.mark.fault("a number of images, split by hash", "one line: fractions are needed")
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_by_hash_numbers_of_images_are_refused(name: str) -> None:
+    expected = f"{name} is 10: .*method hash.* a fraction below 1"
+    with pytest.raises(InputError, match=expected):
+        by_hash(table(SIZES), **{name: 10})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"validation": 0.5, "test": 0.5}, {"train": 0.7, "validation": 0.2, "test": 0.2}],
+)
+def test_by_hash_shares_above_all_images_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="add up to") as raised:
+        by_hash(table(SIZES), **options)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.fault("a class without an image in a split, by hash", "one line names both")
+def test_by_hash_a_class_that_a_split_lacks_is_named() -> None:
+    expected = r"class 'dog' has 2 images, and by hash none of them is in \w+: add images"
+    with pytest.raises(InputError, match=expected) as raised:
+        by_hash(table({"cat": 100, "dog": 2}))
+    assert "\n" not in str(raised.value)
+
+
+def test_two_images_with_the_same_id() -> None:
+    image = RawImage("cat/1", "cat", None, b"")
+    with pytest.raises(InputError, match="two images have the id 'cat/1'"):
+        list_images([image, image], CLASSES)
+
+
+def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    images = [RawImage("007", "1", None, np.zeros((2, 2), np.uint8))]
+    written = list_images(images, ["1"]).assign(split="train").drop(columns="official")
+    write_manifest(tmp_path / "a.csv", written)
+    pd.testing.assert_frame_equal(read_manifest(tmp_path / "a.csv"), written, check_dtype=False)

@@ -1,0 +1,77 @@
+"""depends_on: the path that a stage reads and dvc.yaml does not name by itself."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier.sources.source import Source
+from stages.depends_on import base_file, covers, first_folder, known_to_dvc
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ({"base": "digits"}, "models/digits/model.keras"),
+        ({"base": "models/old/model.keras"}, "models/old/model.keras"),
+        ({"base": "~/old.keras"}, f"{Path.home()}/old.keras"),
+        ({"base": "MobileNetV2", "weights": "imagenet"}, None),
+        ({"base": "MobileNetV2", "weights": None}, None),
+        ({"base": "MobileNetV2", "weights": "mobile.weights.h5"}, "mobile.weights.h5"),
+        ({"base": "models:/digits/3"}, None),
+        ({"base": 5}, None),
+        ({}, None),
+    ],
+)
+def test_the_local_file_of_a_base(model: dict[str, Any], expected: str | None) -> None:
+    assert base_file(model, {"digits", "flowers"}) == expected
+
+
+def test_a_dataset_of_a_folder_that_exists(tmp_path: Path) -> None:
+    folder = Source(kind="folder", path=str(tmp_path))
+    url = Source(kind="url", url="http://127.0.0.1:9/a.tar")
+    assert first_folder([folder, url], "auto") == str(tmp_path)
+    assert first_folder([url, folder], "folder") == str(tmp_path)
+    # Another source may be the one that has the file.
+    assert first_folder([url, folder], "auto") is None
+    assert first_folder([Source(kind="folder", path="/nowhere"), url], "auto") is None
+    assert first_folder([Source(kind="folder")], "auto") is None
+    assert first_folder([], "auto") is None
+
+
+def test_a_folder_covers_what_is_in_it(project: Path) -> None:
+    assert covers("models", "models/tiny/model.keras")
+    assert covers("models/tiny/model.keras", str(project / "models" / "tiny" / "model.keras"))
+    assert not covers("models/tin", "models/tiny/model.keras")
+    assert not covers("conf/train.yaml", "models/tiny/model.keras")
+
+
+def test_a_home_folder_is_written_out() -> None:
+    with pytest.raises(ValueError, match=re.escape(f"write {Path.home()}/photos")):
+        known_to_dvc("~/photos")
+    with pytest.raises(ValueError, match="must be a path"):
+        known_to_dvc("")
+    assert known_to_dvc("../photos") == "../photos"
+
+
+def test_a_folder_that_dvc_does_not_look_after_is_named(run_stage: Run, project: Path) -> None:
+    status, _, output = run_stage("download", "pipeline=tiny")
+    assert (status, "DVC does not look after" in output) == (0, False)
+    status, _, output = run_stage("download", "pipeline=tiny", "depends_on=conf/download.yaml")
+    photos = project.parent / "project-photos"
+    assert status == 0
+    assert (
+        f"DVC does not look after {photos}, which download reads: in params.yaml, set "
+        f"pipelines.tiny.download.depends_on to {photos} (now conf/download.yaml)" in output
+    )
+
+
+def test_a_home_folder_stops_the_stage(run_stage: Run, project: Path) -> None:
+    status, error, _ = run_stage("download", "pipeline=tiny", "depends_on='~/photos'")
+    assert (status, error.count("\n")) == (1, 1)
+    assert f"depends_on is '~/photos': DVC does not know '~': write {Path.home()}/photos" in error
+    assert not (project / "data").exists()

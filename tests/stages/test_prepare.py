@@ -1,0 +1,193 @@
+"""What params.yaml leaves out is added for DVC, and each model has a module of its name."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from classifier.support.errors import InputError
+from conftest import PYTHON, command, commit_all
+from stages.prepare import prepare
+
+SECTIONS = """\
+# My pipelines.
+pipelines:
+  tiny:
+    download: {groups: {dataset: tiny}}
+    normalize: {image_size: 16} # pixels
+    train: {groups: {optimizer: sgd}, epochs: 1}
+"""
+
+
+def test_the_defaults_are_added_and_the_rest_stays(project: Path) -> None:
+    (project / "params.yaml").write_text(SECTIONS)
+    photos = project.parent / "project-photos"
+    assert prepare() == [
+        f"params.yaml: pipelines.tiny.download: added depends_on: {photos}",
+        "params.yaml: pipelines.tiny.augment.groups: added the default policy: none",
+        "params.yaml: pipelines.tiny.backbone.groups: added the default backbone: none",
+        "params.yaml: pipelines.tiny.train.groups: added the default model: convnet, "
+        "schedule: cosine, mixing: none, views: none, strategy: single",
+        "params.yaml: pipelines.tiny.train: added depends_on: conf/train.yaml",
+    ]
+    text = (project / "params.yaml").read_text()
+    assert "# My pipelines.\n" in text
+    assert "normalize: {image_size: 16} # pixels\n" in text
+    sections = yaml.safe_load(text)["pipelines"]["tiny"]
+    assert sections["train"]["groups"]["optimizer"] == "sgd"
+    assert sections["train"]["epochs"] == 1
+    assert sections["train"]["depends_on"] == "conf/train.yaml"
+    assert sections["download"]["depends_on"] == str(photos)
+    assert prepare() == []
+    assert (project / "params.yaml").read_text() == text
+
+
+def test_a_group_without_a_default_is_named(project: Path) -> None:
+    params = project / "params.yaml"
+    params.write_text(SECTIONS.replace("{groups: {dataset: tiny}}", "{source: auto}"))
+    before = params.read_bytes()
+    expected = r"pipelines\.tiny\.download\.groups has no dataset: choose flowers \| mnist \| tiny"
+    with pytest.raises(InputError, match=expected):
+        prepare()
+    assert params.read_bytes() == before
+
+
+def test_a_pipeline_without_sections_needs_its_data(project: Path) -> None:
+    (project / "params.yaml").write_text("pipelines:\n  pets:\n")
+    with pytest.raises(InputError, match=r"pipelines\.pets\.download\.groups has no dataset"):
+        prepare()
+
+
+def test_what_is_no_section_is_named(project: Path) -> None:
+    params = project / "params.yaml"
+    params.write_text("pipelines:\n  pets: 3\n")
+    with pytest.raises(InputError, match=r"pipelines\.pets of params\.yaml is '3': must be stages"):
+        prepare()
+    params.write_text(SECTIONS.replace("{image_size: 16}", "16"))
+    assert prepare()  # the stage normalize itself names the 16
+
+
+def test_dvc_runs_a_pipeline_whose_groups_are_the_defaults(project: Path) -> None:
+    """DVC has no defaults of its own: `make repro` adds them first, as this test does."""
+    params = project / "params.yaml"
+    params.write_text(re.sub(r"\n +(mixing|strategy): \w+", "", params.read_text()))
+    commit_all(project)
+    command(PYTHON, "-m", "stages.prepare", cwd=project)
+    printed = command("dvc", "status", cwd=project).stdout
+    assert "train@tiny" in printed
+    assert "conf/strategy/single.yaml" in printed
+
+
+def transfer_from(project: Path, base: str) -> None:
+    params = project / "params.yaml"
+    text = params.read_text().replace("model: convnet", "model: transfer")
+    text = text.replace("model: {filters: [8], convolutions: 1}", f"model: {{base: {base}}}")
+    params.write_text(text)
+
+
+def test_a_base_becomes_a_dependency(project: Path) -> None:
+    transfer_from(project, "old.keras")
+    assert prepare() == [
+        "params.yaml: pipelines.tiny.train: changed depends_on from conf/train.yaml to old.keras"
+    ]
+    assert prepare() == []
+    # A folder that the base is in does as well.
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("depends_on: old.keras", "depends_on: ."))
+    assert prepare() == []
+
+
+def test_a_pipeline_is_not_its_own_base(project: Path) -> None:
+    transfer_from(project, "tiny")
+    expected = r"pipelines\.tiny\.train\.model\.base is the pipeline itself: name another one"
+    with pytest.raises(InputError, match=expected):
+        prepare()
+
+
+def test_a_home_folder_is_refused(project: Path) -> None:
+    params = project / "params.yaml"
+    text = params.read_text().replace("depends_on: conf/train.yaml", "depends_on: ~/old")
+    params.write_text(text)
+    expected = (
+        rf"tiny\.train\.depends_on is '~/old': DVC does not know '~': write {Path.home()}/old"
+    )
+    with pytest.raises(InputError, match=expected):
+        prepare()
+    assert params.read_text() == text
+
+
+def choose_small(project: Path, target: str = "classifier.models.convnet.convnet") -> None:
+    models = project / "conf" / "model"
+    text = (models / "convnet.yaml").read_text().replace("filters: [16, 32, 64]", "filters: [4]")
+    target = text.replace("classifier.models.convnet.convnet", target)
+    (models / "small.yaml").write_text(target)
+    params = project / "params.yaml"
+    text = params.read_text().replace("model: {filters: [8], convolutions: 1}", "model: {}")
+    params.write_text(text.replace("model: convnet", "model: small"))
+
+
+@pytest.mark.slow
+def test_a_model_that_reuses_a_family_reruns_when_the_family_changes(project: Path) -> None:
+    choose_small(project)
+    commit_all(project)
+    line = (
+        "src/classifier/models/small.py: linked to convnet.py, which conf/model/small.yaml builds"
+    )
+    assert prepare() == [line]
+    assert prepare() == []
+    command("dvc", "repro", "train@tiny", cwd=project)
+    assert command("dvc", "status", "train@tiny", cwd=project).stdout.count("up to date") == 1
+    with (project / "src" / "classifier" / "models" / "convnet.py").open("a") as file:
+        file.write("# Another.\n")
+    printed = command("dvc", "status", "train@tiny", cwd=project).stdout
+    assert re.search(
+        r"train@tiny:\s+changed deps:\s+modified: +src/classifier/models/small.py", printed
+    )
+
+
+def test_a_model_of_a_package_of_the_user_s_own_is_linked(project: Path) -> None:
+    package = project / "src" / "own"
+    package.mkdir()
+    (package / "nets.py").write_text("raise SystemExit('it is not imported')\n")
+    choose_small(project, "own.nets.Builder.build")
+    (line,) = prepare()
+    assert line.startswith("src/classifier/models/small.py: linked to ../../own/nets.py, ")
+    link = project / "src" / "classifier" / "models" / "small.py"
+    assert link.samefile(package / "nets.py")
+    # The YAML file builds another module now: the link follows.
+    choose_small(project, "classifier.models.dense.dense")
+    assert prepare() != []
+    assert link.readlink() == Path("dense.py")
+
+
+def test_a_model_without_a_module_is_named(project: Path) -> None:
+    choose_small(project, "own.build")
+    expected = r"conf/model/small\.yaml: no module of _target_ own\.build: put it into src/"
+    with pytest.raises(InputError, match=expected):
+        prepare()
+
+
+def test_a_module_of_the_same_name_is_not_replaced(project: Path) -> None:
+    choose_small(project)
+    module = project / "src" / "classifier" / "models" / "small.py"
+    module.write_text("# mine\n")
+    with pytest.raises(InputError, match=r"but src/classifier/models/small\.py is another module"):
+        prepare()
+    assert module.read_text() == "# mine\n"
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a source archive without git", "`make repro` tells DVC, in one line")
+def test_dvc_runs_without_git(project: Path) -> None:
+    refused = command("dvc", "repro", "download@tiny", cwd=project, check=False)
+    assert refused.returncode != 0
+    assert "is not a git repository" in refused.stdout
+    assert command(PYTHON, "-m", "stages.prepare", cwd=project).stdout == (
+        "no git repository here: 'dvc config --local core.no_scm true', "
+        "which DVC needs to run without one\n"
+    )
+    assert "no_scm = true" in (project / ".dvc" / "config.local").read_text()
+    command("dvc", "repro", "split@tiny", cwd=project)
+    assert (project / "data" / "split" / "tiny.csv").exists()
+    assert command(PYTHON, "-m", "stages.prepare", cwd=project).stdout == ""
