@@ -3,7 +3,7 @@
 $ python bench/accuracy.py                                  # standard recipes, 3 seeds: an hour
 $ python bench/accuracy.py --recipes best --seeds 7 --peer-seeds    # the long ones, once, alone
 
-Each contender is trained from scratch in its own process, on the same files. The test split is
+Each contender trains in its own process, on the same files. The test split is
 read once per training, at its end. Prints a table: the medians of the times over the seeds, and the
 mean accuracy with the smallest and the largest. "To goal" is the time until the validation accuracy
 is 99.2 % (digits) or 75 % (flowers); a seed that never reaches it counts as the slowest. With
@@ -14,6 +14,7 @@ after the last one.
 import argparse
 import json
 import math
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,13 +22,17 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 
-from checkout import ROOT, Result, checkout, run, set_params, train
+from checkout import ROOT, Result, checkout, run, set_params, train, use_recipe
 from classifier.catalog.manifest import SPLITS, read_manifest
 from classifier.catalog.raw import read_raw
+from stages.layout import BACKBONE
 
-PEERS = {
-    "mnist": ("mnist_convnet", "Keras example, mnist_convnet"),
-    "flowers": ("flowers_tutorial", "TensorFlow tutorial, image classification"),
+PEERS = {  # by pipeline: names, and scripts of bench/peers/
+    "mnist": {"Keras example, mnist_convnet": "mnist_convnet"},
+    "flowers": {
+        "TensorFlow tutorial, image classification": "flowers_tutorial",
+        "Keras guide, transfer learning": "transfer_guide",
+    },
 }
 HEADER = "| data | contender | seeds | test accuracy | training | to goal | images/s | parameters |"
 GOALS = {"mnist": 0.992, "flowers": 0.75}  # validation accuracies: the table has the time to them
@@ -35,7 +40,7 @@ GOALS = {"mnist": 0.992, "flowers": 0.75}  # validation accuracies: the table ha
 
 @cache  # the same for every seed
 def peer_data(folder: Path, pipeline: str) -> Path:
-    """What the peer reads: MNIST's file, or a folder of flowers per split and class."""
+    """What the peers read: MNIST's file, or a folder of flowers per split and class."""
     run(folder, "dvc", "repro", "--quiet", f"split@{pipeline}")
     raw = folder / "data" / "raw" / pipeline
     source = json.loads((raw / "source.json").read_text("utf-8"))
@@ -48,6 +53,8 @@ def peer_data(folder: Path, pipeline: str) -> Path:
             path = photos / table["split"][image.id] / image.class_name / Path(image.id).name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(image.content)
+    run(folder, "dvc", "repro", "--quiet", f"backbone@{pipeline}")
+    shutil.copy(folder / "data" / "weights" / pipeline / BACKBONE, photos)
     return photos
 
 
@@ -108,16 +115,16 @@ def main() -> None:
     results: dict[tuple[str, str], list[Result]] = {}
     with checkout() as folder:
         for pipeline in arguments.pipelines:
-            script, title = PEERS[pipeline]
+            peers = PEERS[pipeline]
             recipes = {f"recipe `{recipe}`": recipe for recipe in arguments.recipes}
-            for seed, contender in product(arguments.seeds, [*recipes, title]):
-                if contender == title and seed not in peer_seeds:
+            for seed, contender in product(arguments.seeds, [*recipes, *peers]):
+                if contender in peers and seed not in peer_seeds:
                     continue
                 result = known.get((pipeline, contender, seed))
-                if result is None and contender == title:
-                    result = peer(script, peer_data(folder, pipeline), seed)
+                if result is None and contender in peers:
+                    result = peer(peers[contender], peer_data(folder, pipeline), seed)
                 elif result is None:
-                    run(folder, sys.executable, "-m", "stages.recipe", recipes[contender], pipeline)
+                    use_recipe(folder, recipes[contender], pipeline)
                     set_params(folder, {f"{pipeline}.train.seed": seed})
                     result = train(folder, pipeline)
                 if (pipeline, contender, seed) not in known:

@@ -56,6 +56,11 @@ def run(folder: Path, *words: str) -> None:
     subprocess.run(words, cwd=folder, env=environment(), stdout=sys.stderr, check=True)
 
 
+def use_recipe(folder: Path, recipe: str, pipeline: str) -> None:
+    """Puts the recipe's sections of the pipeline into params.yaml."""
+    run(folder, sys.executable, "-m", "stages.recipe", recipe, pipeline)
+
+
 def set_params(folder: Path, changes: dict[str, Any]) -> None:
     """Sets values of params.yaml by their dotted keys; a pipeline or section may be new."""
     yaml = YAML()
@@ -78,7 +83,7 @@ def copy_pipeline(folder: Path, pattern: str, name: str, changes: dict[str, Any]
 
 def train(folder: Path, pipeline: str) -> Result:
     """Trains the pipeline in ``folder``, even if DVC has its outputs, and evaluates it."""
-    run(folder, "dvc", "repro", "--quiet", f"augment@{pipeline}")
+    run(folder, "dvc", "repro", "--quiet", f"augment@{pipeline}", f"backbone@{pipeline}")
     run(folder, "dvc", "repro", "--quiet", "--force", "--single-item", f"train@{pipeline}")
     run(folder, "dvc", "repro", "--quiet", f"evaluate@{pipeline}")
     metrics = json.loads((folder / "reports" / pipeline / "metrics.json").read_text())

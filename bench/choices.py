@@ -3,9 +3,9 @@
 $ python bench/choices.py                                    # all, on few digits
 $ python bench/choices.py --pipelines mnist flowers --groups model     # the model families
 
-One row per choice: the pipeline of params.yaml with that one value changed, on fewer images and for
-fewer epochs. Prints the best validation accuracy (the test split must not decide a choice), the
-training time, and the model's parameters and multiply-adds per image.
+One row per choice: the pipeline's recipe for training from scratch with that one value changed, on
+fewer images and for fewer epochs. Prints the best validation accuracy (the test split must not
+decide a choice), the training time, and the model's parameters and multiply-adds per image.
 """
 
 import argparse
@@ -13,12 +13,13 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-from checkout import ROOT, checkout, latest_run, run, set_params
+from checkout import ROOT, checkout, latest_run, run, set_params, use_recipe
 
 SMALL = {
     "mnist": {"split.train": 10000, "train.epochs": 3},
     "flowers": {"train.epochs": 12},
 }
+SCRATCH = {"mnist": "standard", "flowers": "scratch"}  # recipes without a backbone
 STAGES = {
     "model": "train",
     "optimizer": "train",
@@ -60,6 +61,7 @@ def measure(pipeline: str, key: str, value: Any) -> str:
         changes = SMALL[pipeline] | {key: value}
         if key in ("train.groups.model", "train.groups.schedule"):
             changes[key.replace(".groups", "")] = {}  # the defaults of that file
+        use_recipe(folder, SCRATCH[pipeline], pipeline)
         set_params(folder, {f"{pipeline}.{name}": new for name, new in changes.items()})
         name = [pipeline, key.rpartition("groups.")[2].removeprefix("train."), str(value)]
         try:

@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 
-from checkout import checkout, copy_pipeline
+from checkout import checkout, copy_pipeline, use_recipe
 from classifier.sources.drawings import KINDS, write_drawings
 
 STAGES = ("download", "split", "normalize", "augment", "train")
@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--chart", type=Path, help="a PNG to write")
     arguments = parser.parse_args()
     with checkout() as folder:
+        use_recipe(folder, "scratch", "flowers")
         rows = [row for count in arguments.per_class for row in stages(folder, count)]
     table = pd.DataFrame(rows)
     wide = table.pivot_table(index="stage", columns="images", sort=False).round(1)

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from checkout import Result, checkout, copy_pipeline, train
+from checkout import Result, checkout, copy_pipeline, train, use_recipe
 
 
 class Task(NamedTuple):
@@ -77,6 +77,7 @@ def main() -> None:
     chosen = parser.parse_args().pipelines
     rows = []
     with checkout() as folder:
+        use_recipe(folder, "scratch", "flowers")
         for task in TASKS:
             if task.pipeline in chosen:
                 rows += run_task(folder, task)

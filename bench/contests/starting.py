@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from checkout import ROOT, checkout, run
+from checkout import ROOT, checkout, run, use_recipe
 from contest import Contest, at_most, at_most_more
 from stages.layout import FOLDERS
 from stages.programs import environment
@@ -78,7 +78,8 @@ def contests() -> Iterator[Contest]:
         at_most_more(0.5),
     )
     with checkout() as folder:
-        run(folder, "dvc", "repro", "--quiet", "augment@flowers")
+        use_recipe(folder, "scratch", "flowers")
+        run(folder, "dvc", "repro", "--quiet", "augment@flowers", "backbone@flowers")
         yield Contest(
             "a training of the flowers begins its first step",
             "`import tensorflow`",

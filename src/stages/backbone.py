@@ -50,9 +50,8 @@ def fetch(config: Backbone, file: Path) -> Source:
         return fetch_first(config.backbone, config.source, file, access, place)
     except InputError as error:
         raise InputError(
-            f"{error}\nA network from scratch needs no weights: set "
-            f"pipelines.{config.pipeline}.backbone.groups.backbone to none, and another train."
-            "groups.model than transfer."
+            f"{error}\nA network from scratch needs no weights: take the sections of "
+            "conf/recipe/scratch.yaml (for the flowers: make repro RECIPE=scratch)"
         ) from None
 
 

@@ -75,14 +75,14 @@ def with_base_file(pipeline: str, model: dict[str, Any]) -> dict[str, Any]:
     return model
 
 
-def base_card(pipeline: str, model: dict[str, Any]) -> dict[str, Any] | None:
-    """What the model begins with, for its model card; None for random weights.
+def base_card(pipeline: str, model: dict[str, Any]) -> dict[str, Any]:
+    """What the model begins with, for its model card; its name is None for random weights.
 
     Args:
         model: the configuration of :func:`with_fixed_base`.
     """
     if "base" not in model:
-        return None
+        return {"name": None}
     return backbone_card(pipeline) if model["base"] is None else {"name": model["base"]}
 
 

@@ -28,11 +28,17 @@ Dependency = Annotated[str, AfterValidator(known_to_dvc)]
 
 
 @dataclass(kw_only=True, config=STRICT)
-class Download:
+class Fetch:
+    """What a stage that fetches a file takes."""
+
     pipeline: str
     source: Literal["auto", Kind]
     attempts: Count
     timeout: Positive
+
+
+@dataclass(kw_only=True, config=STRICT)
+class Download(Fetch):
     depends_on: Dependency
     dataset: Dataset
 
@@ -73,11 +79,7 @@ class Augment:
 
 
 @dataclass(kw_only=True, config=STRICT)
-class Backbone:
-    pipeline: str
-    source: Literal["auto", Kind]
-    attempts: Count
-    timeout: Positive
+class Backbone(Fetch):
     backbone: Network
 
 

@@ -36,35 +36,16 @@ def train_with(workers: Any, config: Train) -> float:
     from classifier.saved.rounding import TRAINING_DIGITS, significant_table
     from classifier.support.atomic import atomic_folder, write_json
     from classifier.training.checkpoint import training_key, unfinished
-    from classifier.training.feed import TrainingFeed
     from classifier.training.fit import best_value, fit
-    from classifier.training.outputs import check_outputs
     from classifier.training.training_set import read_training_set
 
     name = config.pipeline
     config.model = with_fixed_base(config)
     folders = [needed("normalize", name), needed("augment", name)]
     data = read_training_set(*folders)
-    feed = TrainingFeed(
-        images=data.images,
-        labels=data.labels,
-        classes=data.classes,
-        batch_size=workers.batch_size(config.batch_size),
-        seed=config.seed,
-        layers=data.layers,
-        mixing=build("mixing", config.mixing, dtype="float32"),
-        class_weights=data.class_weights(config.class_weight),
-        workers=config.workers,
-        replicas=workers.strategy.num_replicas_in_sync,
-    )
+    model, feed, phases = assemble(config, workers, data)
     feed.report()
-    chosen = with_base_file(name, config.model)
-    model = build("model", chosen, data.shape, data.classes, data.preprocessing)
-    check_outputs(model, data.images, data.classes)
-    # A user's own function may leave the name to Keras. Keras refuses a slash in a name.
-    model.name = choice("model").replace("/", "_")
     views = build("views", config.views, data.shape)
-    phases = plan_phases(model, config, feed.steps_per_epoch, workers.factor)
     key = training_key(asdict(config) | {"outage": "", "depends_on": ""}, folders, model)
     progress = workers.folder(checkpoints(key))
     target = destination("train", name) if workers.chief else progress / "unused"
@@ -86,13 +67,43 @@ def train_with(workers: Any, config: Train) -> float:
         run.log_metrics({"training_seconds": seconds, f"best_{config.monitor}": best})
         table = significant_table(history, TRAINING_DIGITS)
         table.to_csv(folder / "history.csv", index=False, lineterminator="\n")
-        write_json(folder / "base.json", base_card(name, config.model) or {"name": None})
+        write_json(folder / "base.json", base_card(name, config.model))
         run.log_file(folder / "history.csv")
         saved = saving.save_forms(model, progress / "best.keras", folder, views)
         run.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
     log.info("%d epochs in %.0f s", len(history), seconds)
     report_sweep(name, f"best_{config.monitor}")
     return best if higher_is_better(config.monitor) else -best  # Optuna maximizes it
+
+
+def assemble(config: Train, workers: Any, data: Any) -> tuple[Any, Any, list[Any]]:
+    """The model, its training batches, and the phases of its training.
+
+    Args:
+        workers: of the strategy.
+        data: of :func:`classifier.training.training_set.read_training_set`.
+    """
+    from classifier.training.feed import TrainingFeed
+    from classifier.training.outputs import check_outputs
+
+    feed = TrainingFeed(
+        images=data.images,
+        labels=data.labels,
+        classes=data.classes,
+        batch_size=workers.batch_size(config.batch_size),
+        seed=config.seed,
+        layers=data.layers,
+        mixing=build("mixing", config.mixing, dtype="float32"),
+        class_weights=data.class_weights(config.class_weight),
+        workers=config.workers,
+        replicas=workers.strategy.num_replicas_in_sync,
+    )
+    chosen = with_base_file(config.pipeline, config.model)
+    model = build("model", chosen, data.shape, data.classes, data.preprocessing)
+    check_outputs(model, data.images, data.classes)
+    # A user's own function may leave the name to Keras. Keras refuses a slash in a name.
+    model.name = choice("model").replace("/", "_")
+    return model, feed, plan_phases(model, config, feed.steps_per_epoch, workers.factor)
 
 
 def plan_phases(model: Any, config: Train, steps_per_epoch: int, factor: int) -> list[Any]:

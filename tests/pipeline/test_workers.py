@@ -138,6 +138,21 @@ def test_two_replicas_of_one_process(augmented: Path, alone: list[np.ndarray]) -
 
 
 @pytest.mark.slow
+def test_a_head_on_features_and_then_the_top_of_its_base(
+    augmented: Path, alone: list[np.ndarray]
+) -> None:
+    shutil.copy(augmented / MODEL, augmented / "base.keras")
+    options = ["model=transfer", "~model.filters", "~model.convolutions", "model.base=base.keras"]
+    options += ["epochs=3", "fine_tune_epochs=2", "fine_tune_layers=1"]
+    train(augmented, *options)
+    expected = weights(augmented)
+    printed = train(augmented, *options, "strategy=mirrored", "strategy.replicas=2")
+    assert "the head trains on 8 features of each image" in printed
+    for actual, one in zip(weights(augmented), expected, strict=True):
+        np.testing.assert_allclose(actual, one, atol=1e-4)
+
+
+@pytest.mark.slow
 def test_two_workers_one_of_them_killed(augmented: Path, alone: list[np.ndarray]) -> None:
     before = len(runs(augmented))
     finish(start_two(augmented))

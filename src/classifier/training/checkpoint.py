@@ -57,6 +57,11 @@ class Checkpoint(keras.callbacks.Callback):
         with np.load(self.file) as values:
             return len(_state(values)["rows"])
 
+    def restore(self, model: keras.Model) -> None:
+        """Gives the compiled model the state of its last finished epoch."""
+        self.set_model(model)
+        self.on_train_begin()
+
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         # Keras would create the slot variables in the first step, too late to restore them.
         self.model.optimizer.build(self.model.trainable_variables)

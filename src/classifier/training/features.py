@@ -6,7 +6,6 @@ While no layer of the base trains, what it computes of an image never changes: f
 
 import logging
 from dataclasses import replace
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -20,28 +19,23 @@ BATCH = 64  # images of which the features are computed together
 log = logging.getLogger(__name__)
 
 
-class HeadTraining(NamedTuple):
-    """The head of a model with a frozen base, and what it trains on."""
-
-    head: keras.Model  # shares its layers with the whole model
-    feed: TrainingFeed  # batches of features, float32 (B, D)
-    validation: tf.data.Dataset  # batches of features and one-hot labels
-
-
-def head_training(
-    model: keras.Model, feed: TrainingFeed, validation: tf.data.Dataset
-) -> HeadTraining:
+def features_of(
+    base: keras.Model, feed: TrainingFeed, validation: tf.data.Dataset
+) -> tuple[TrainingFeed, tf.data.Dataset]:
     """Computes the features of all images, without augmentation and mixing.
 
     Args:
-        model: of :func:`classifier.models.transfer.transfer`, with a frozen base.
+        base: of :func:`split_at_head`.
         feed: the training images.
         validation: batches of uint8 images and one-hot labels.
+
+    Returns:
+        The training batches and the validation batches of a head: features, float32 (B, D), in
+        place of images.
 
     Raises:
         InputError: the memory is not enough for the features.
     """
-    base, head = split_at_head(model)
     check_features(len(feed.images), base.output_shape[1])
     in_order = evaluation_batches(feed.images, feed.labels, classes=feed.classes, batch_size=BATCH)
     features, _ = _features(base, in_order)
@@ -50,11 +44,7 @@ def head_training(
         features.shape[1],
     )
     pairs = tf.data.Dataset.from_tensor_slices(_features(base, validation))
-    return HeadTraining(
-        head,
-        replace(feed, images=features, layers=(), mixing=None),
-        pairs.batch(256).prefetch(2),
-    )
+    return replace(feed, images=features, layers=(), mixing=None), pairs.batch(256).prefetch(2)
 
 
 def split_at_head(model: keras.Model) -> tuple[keras.Model, keras.Model]:

@@ -12,7 +12,7 @@ from classifier.support.errors import InputError
 from classifier.training.callbacks import Row, StopOnNaN, training_callbacks
 from classifier.training.checkpoint import Checkpoint, discard_damaged
 from classifier.training.execution import execute_together
-from classifier.training.features import head_training, split_at_head
+from classifier.training.features import features_of, split_at_head
 from classifier.training.feed import TrainingFeed
 from classifier.training.freezing import unfreeze
 from classifier.training.memory import check_memory
@@ -77,15 +77,13 @@ def fit(
             check_agreement(first)
         epochs = range(first, begin + phase.epochs)
         trained, shown, checked = model, feed, validation
-        if phase.on_features and epochs:
-            trained, shown, checked = head_training(model, feed, validation)
-            compile_for(trained, phase, shown, options)
-        elif phase.on_features:
-            _, trained = split_at_head(model)
+        if phase.on_features:
+            base, trained = split_at_head(model)
             compile_for(trained, phase, feed, options)
-            checkpoint.set_model(trained)
-            checkpoint.on_train_begin()
-            continue
+            if not epochs:  # they ended before the training was killed
+                checkpoint.restore(trained)
+                continue
+            shown, checked = features_of(base, feed, validation)
         batches, spec = distributed_batches(shown, epochs)
         execute_together(trained, shown.steps_per_epoch)
         distribute(trained, spec)

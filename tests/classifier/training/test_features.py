@@ -10,7 +10,7 @@ from classifier.models.transfer import transfer
 from classifier.saved.saving import save_model
 from classifier.support.errors import InputError
 from classifier.training import memory
-from classifier.training.features import head_training, split_at_head
+from classifier.training.features import features_of, split_at_head
 from classifier.training.feed import TrainingFeed, evaluation_batches
 from classifier.training.fit import fit
 from classifier.training.freezing import frozen_layers
@@ -56,10 +56,10 @@ def test_base_and_head_together_are_the_model(model: keras.Model) -> None:
 def test_the_head_gets_the_features_of_images_that_are_not_augmented(model: keras.Model) -> None:
     base, _ = split_at_head(model)
     validation = evaluation_batches(IMAGES[:7], LABELS[:7], classes=3)
-    training = head_training(model, feed(), validation)
-    np.testing.assert_allclose(training.feed.images, base.predict(IMAGES, verbose=0), rtol=1e-5)
-    assert (training.feed.layers, training.feed.labels.tolist()) == ((), LABELS.tolist())
-    ((features, targets),) = training.validation
+    training, checked = features_of(base, feed(), validation)
+    np.testing.assert_allclose(training.images, base.predict(IMAGES, verbose=0), rtol=1e-5)
+    assert (training.layers, training.labels.tolist()) == ((), LABELS.tolist())
+    ((features, targets),) = checked
     np.testing.assert_allclose(features, base.predict(IMAGES[:7], verbose=0), rtol=1e-5)
     assert targets.numpy().argmax(axis=1).tolist() == LABELS[:7].tolist()
 
@@ -69,7 +69,7 @@ def test_features_beyond_the_memory(model: keras.Model, monkeypatch: pytest.Monk
     monkeypatch.setattr(memory, "free_bytes", lambda root: 1000)
     validation = evaluation_batches(IMAGES, LABELS, classes=3)
     with pytest.raises(InputError, match=r"the features of 30 images take 0\.0 GB of memory, and"):
-        head_training(model, feed(), validation)
+        features_of(split_at_head(model)[0], feed(), validation)
 
 
 @pytest.mark.difference("a training of a head that was interrupted", "each epoch is the same again")

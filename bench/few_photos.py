@@ -1,0 +1,146 @@
+"""Few photos: what a pretrained network is worth, from 5 to 100 flowers of each class.
+
+$ python bench/few_photos.py --chart docs/few-photos.png        # half an hour
+
+Each draw takes that many training photos of each class, and as many validation photos, which choose
+the epoch (by the loss). Three contenders train on them: the head alone on the features of the
+frozen network, the recipe `standard`, and the recipe `scratch`. Each has as many epochs as the
+steps of STEPS take. The whole test split is read once per training, at its end. Prints a table: the
+mean test accuracy of the draws, and their standard deviation. The pixel statistics of `scratch` are
+those of all training photos.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from checkout import checkout, run, use_recipe
+from stages import train as train_stage
+from stages.configuration import build, configured
+from stages.layout import needed
+from stages.schemas import Train
+
+STEPS = {"epochs": 600, "fine_tune_epochs": 60}  # at most 32 images a step
+CONTENDERS = {  # by recipe: names, and the phases that they train
+    "standard": {
+        "head alone": {"epochs"},
+        "recipe `standard`": {"epochs", "fine_tune_epochs"},
+    },
+    "scratch": {"recipe `scratch`": {"epochs"}},
+}
+
+
+def drawn(labels: np.ndarray, per_class: int, draw: int) -> np.ndarray:
+    """The rows of ``per_class`` images of each class, in ascending order."""
+    generator = np.random.default_rng(draw)
+    every = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    return np.sort(np.concatenate([rows[:per_class] for rows in every]))
+
+
+def accuracy(folder: Path, per_class: int, draw: int, phases: set[str]) -> float:
+    """Trains in ``folder`` on one draw; the accuracy of the whole test split."""
+    accuracies = []
+
+    def train(config: Train) -> None:
+        from classifier.layers.views import averaged
+        from classifier.saved.saving import load_model
+        from classifier.storage.splits import read_split
+        from classifier.training import session
+        from classifier.training.fit import fit
+        from classifier.training.training_set import read_training_set
+
+        name = config.pipeline
+        workers = build("strategy", config.strategy)
+        data = read_training_set(needed("normalize", name), needed("augment", name))
+        parts = [(data.images, data.labels), data.validation]
+        rows = [drawn(labels, per_class, draw) for _, labels in parts]
+        (images, labels), validation = (
+            (images[chosen], labels[chosen])
+            for (images, labels), chosen in zip(parts, rows, strict=True)
+        )
+        data = data._replace(images=images, labels=labels, validation=validation)
+        steps = -(-len(images) // config.batch_size)
+        for phase, count in STEPS.items():
+            setattr(config, phase, -(-count // steps) if phase in phases else 0)
+        session.begin(config)
+        model, feed, planned = train_stage.assemble(config, workers, data)
+        with tempfile.TemporaryDirectory() as temporary:
+            batches = data.validation_batches()
+            fit(model, planned, feed, batches, config, Path(temporary), lambda *_: None)
+            best = load_model(Path(temporary, "best.keras"))
+        views = build("views", config.views, data.shape)
+        whole = averaged(best, views) if views else best
+        images, labels = read_split(needed("normalize", name), "test")
+        predicted = whole.predict(images, batch_size=64, verbose=0).argmax(axis=1)
+        accuracies.append(float((predicted == labels).mean()))
+
+    os.chdir(folder)
+    words = ["pipeline=flowers", f"seed={draw}", "monitor=val_loss"]
+    sys.argv = ["stages.train", *words]
+    configured(train)()
+    return accuracies[0]
+
+
+def rows(folder: Path, sizes: list[int], draws: list[int]) -> Iterator[dict[str, Any]]:
+    for recipe, contenders in CONTENDERS.items():
+        use_recipe(folder, recipe, "flowers")
+        run(folder, "dvc", "repro", "--quiet", "augment@flowers", "backbone@flowers")
+        for per_class in sizes:
+            for contender, phases in contenders.items():
+                for draw in draws:
+                    value = 100 * accuracy(folder, per_class, draw, phases)
+                    row = {"photos": per_class, "contender": contender, "draw": draw}
+                    print(row | {"accuracy": round(value, 2)}, file=sys.stderr, flush=True)
+                    yield row | {"accuracy": value}
+
+
+def draw_chart(table: pd.DataFrame, path: Path) -> None:
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for contender, of_contender in table.groupby("contender", sort=False):
+        by_size = of_contender.groupby("photos")["accuracy"]
+        label = str(contender).replace("`", "")
+        axes.errorbar(
+            by_size.mean().index, by_size.mean(), by_size.std(), marker="o", capsize=3, label=label
+        )
+    axes.set(xscale="log", xlabel="training photos of each class", ylabel="test accuracy in %")
+    axes.set_xticks(sorted(table["photos"].unique()), sorted(table["photos"].unique()))
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", nargs="+", type=int, default=[5, 10, 20, 50, 100])
+    parser.add_argument("--draws", nargs="+", type=int, default=[1, 2, 3, 4, 5])
+    parser.add_argument("--chart", type=Path, help="a PNG to write")
+    arguments = parser.parse_args()
+    chart = arguments.chart.absolute() if arguments.chart else None
+    with checkout() as folder:
+        table = pd.DataFrame(rows(folder, arguments.photos, arguments.draws))
+        os.chdir("/")
+    names = table["contender"].unique()
+    print("| photos of each class |" + "|".join(f" {name} " for name in names) + "|")
+    print("|---" * (len(names) + 1) + "|")
+    for per_class, of_size in table.groupby("photos"):
+        values = [of_size[of_size["contender"] == name]["accuracy"] for name in names]
+        cells = [f"{value.mean():.1f} % ± {value.std():.1f}" for value in values]
+        print(f"| {per_class} | " + " | ".join(cells) + " |")
+    if chart:
+        draw_chart(table, chart)
+
+
+if __name__ == "__main__":
+    main()
