@@ -65,8 +65,7 @@ def _backbone(
             "which makes three equal channels of a grey image"
         )
     image = keras.Input(image_shape, dtype="uint8", name="image")
-    sized = keras.models.clone_model(model, input_tensors=image)
-    sized.set_weights(model.get_weights())
+    sized = _cloned(model, image)
     height, width = sized.output.shape[1:3]
     if min(height, width) < 2:
         raise ValueError(
@@ -85,8 +84,21 @@ def _trained(
             f"base {base} takes images of {_shape(model.input_shape[1:])}, not of "
             f"{_shape(image_shape)}: set normalize.image_size={height}, channels={channels}"
         )
+    model = _cloned(model)
     last = model.layers[-2] if isinstance(model.layers[-2], layers.Dropout) else model.layers[-1]
     return model.inputs[0], last.input
+
+
+def _cloned(model: keras.Model, image: keras.KerasTensor | None = None) -> keras.Model:
+    """The same layers and weights, in the precision of this training, on another input."""
+    policy = keras.config.dtype_policy().name
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return layer.from_config(layer.get_config() | {"dtype": policy})
+
+    copy = keras.models.clone_model(model, input_tensors=image, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -22,19 +22,28 @@ LABELS = np.arange(30) % 3
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> keras.Model:
+def base(tmp_path: Path) -> Path:
     save_model(build_model("convnet", 16, filters=[4, 8]), tmp_path / "base.keras")
+    return tmp_path / "base.keras"
+
+
+def transferred(base: Path) -> keras.Model:
     return transfer(
         (16, 16, 3),
         3,
         keras.layers.Identity(),
-        base=str(tmp_path / "base.keras"),
+        base=str(base),
         units=[],
         activation="relu",
         normalization="none",
         dropout=0.1,
         weight_decay=0.0,
     )
+
+
+@pytest.fixture
+def model(base: Path) -> keras.Model:
+    return transferred(base)
 
 
 def feed() -> TrainingFeed:
@@ -62,6 +71,26 @@ def test_the_head_gets_the_features_of_images_that_are_not_augmented(model: kera
     ((features, targets),) = checked
     np.testing.assert_allclose(features, base.predict(IMAGES[:7], verbose=0), rtol=1e-5)
     assert targets.numpy().argmax(axis=1).tolist() == LABELS[:7].tolist()
+
+
+def test_the_features_of_a_base_in_mixed_precision_are_float32(base: Path, tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = transferred(base)
+        assert model.get_layer("block1_convolution1").compute_dtype == "bfloat16"
+        phases = [
+            Phase(2, keras.optimizers.Adam(0.01), [], on_features=True),
+            Phase(1, keras.optimizers.Adam(0.001), [], unfrozen=1),
+        ]
+        validation = evaluation_batches(IMAGES[:9], LABELS[:9], classes=3)
+        features, _ = features_of(split_at_head(model)[0], feed(), validation)
+        assert features.images.dtype == np.float32
+        history = fit(
+            model, phases, feed(), validation, fit_options(), tmp_path, lambda epoch, row: None
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.isfinite(history["loss"]).all()
 
 
 @pytest.mark.fault("too little memory for the features of all images", "one line before they are")
