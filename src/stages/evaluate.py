@@ -13,7 +13,7 @@ from classifier.catalog.manifest import read_manifest
 from classifier.support.atomic import atomic_folder, write_json
 from stages import provenance
 from stages.configuration import configured
-from stages.layout import main_checkout, needed, output
+from stages.layout import BASE, main_checkout, needed, output
 from stages.schemas import Evaluate
 from stages.sweep import run_name
 
@@ -65,7 +65,7 @@ def evaluate(config: Evaluate) -> None:
             model=model.name,
             shape=model.input_shape[1:],
             source=source,
-            base=json.loads(needed("train", name, "base.json").read_text("utf-8")),
+            base=json.loads(needed("train", name, BASE).read_text("utf-8")),
             metrics=metrics,
             size=size,
             tables=tables,

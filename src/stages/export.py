@@ -13,10 +13,10 @@ from classifier.catalog.manifest import read_manifest, split_digest
 from classifier.images.preprocessing import PREPROCESSING
 from classifier.serving.promotion import Score, check_evaluated, check_thresholds, refusal
 from classifier.storage.splits import read_split
-from classifier.support.atomic import atomic_folder
+from classifier.support.atomic import atomic_folder, write_json
 from stages import provenance
 from stages.configuration import configured
-from stages.layout import main_checkout, needed, output
+from stages.layout import BASE, main_checkout, needed, output
 from stages.lock import locked
 from stages.schemas import Export
 from stages.sweep import on_main_line, run_name
@@ -43,10 +43,13 @@ def export(config: Export) -> None:
     test, labels = read_split(normalized, "test")
     images = np.asarray(test[: config.verify_images])
     expected = model.predict(images, verbose=0)
+    base = json.loads(needed("train", name, BASE).read_text("utf-8"))
     preprocessing = needed("normalize", name, PREPROCESSING)
     classifier = Classifier(model, normalized / "classes.txt", preprocessing)
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
+        if base["name"] is not None:
+            write_json(folder / BASE, base)
         if metrics["drawn"]:
             (folder / DRAWINGS).write_text(
                 "This model was trained on drawings that the pipeline made itself.\n"
@@ -76,7 +79,7 @@ def export(config: Export) -> None:
             log.info("\n%s", runtimes.to_string(index=False, float_format="{:.5g}".format))
     # The folder is in place: what is registered can be found there, and not the other way round.
     example = images[:8], expected[:8]
-    register(config, classifier, model.name, weights, metrics, example, runtimes)
+    register(config, classifier, model.name, weights, metrics, base, example, runtimes)
 
 
 def register(
@@ -85,6 +88,7 @@ def register(
     model: str,
     weights: str,
     metrics: dict[str, Any],
+    base: dict[str, Any],
     example: tuple[np.ndarray, np.ndarray],
     runtimes: pd.DataFrame,
 ) -> None:
@@ -127,13 +131,17 @@ def register(
                 probabilities=probabilities,
                 tags=tags | same,
                 files=files,
-                metadata={"preprocessing": json.loads(preprocessing.read_text("utf-8"))},
+                metadata={
+                    "preprocessing": json.loads(preprocessing.read_text("utf-8")),
+                    "base": base,
+                },
             )
+        began = f"{model} on {base['name']}" if base["name"] else model
         tracking.tag_version(
             name,
             version,
             tested.tags,
-            f"{model}: {100 * tested.accuracy:.2f} % of {metrics['images']:,} test images",
+            f"{began}: {100 * tested.accuracy:.2f} % of {metrics['images']:,} test images",
         )
 
         def refuse(champion: tracking.TaggedVersion | None) -> str | None:

@@ -17,6 +17,7 @@ FOLDERS = {
 }
 
 BACKBONE, CARD = "backbone.keras", "card.json"  # files of the backbone stage
+BASE = "base.json"  # of the train stage: what the network began with
 
 
 def output(stage: str, pipeline: str) -> Path:

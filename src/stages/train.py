@@ -10,7 +10,7 @@ from classifier.support.directions import higher_is_better
 from stages import provenance
 from stages.base import base_card, with_base_file, with_fixed_base
 from stages.configuration import build, choice, configured
-from stages.layout import checkpoints, main_checkout, needed
+from stages.layout import BASE, checkpoints, main_checkout, needed
 from stages.lock import locked
 from stages.params import pipelines
 from stages.schemas import Train
@@ -67,7 +67,7 @@ def train_with(workers: Any, config: Train) -> float:
         run.log_metrics({"training_seconds": seconds, f"best_{config.monitor}": best})
         table = significant_table(history, TRAINING_DIGITS)
         table.to_csv(folder / "history.csv", index=False, lineterminator="\n")
-        write_json(folder / "base.json", base_card(name, config.model))
+        write_json(folder / BASE, base_card(name, config.model))
         run.log_file(folder / "history.csv")
         saved = saving.save_forms(model, progress / "best.keras", folder, views)
         run.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})

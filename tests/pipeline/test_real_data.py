@@ -92,3 +92,34 @@ def test_an_epoch_and_every_form_of_saving(
     assert np.ptp(expected, axis=0).max() > 0  # the output depends on the image
     for other in (rebuilt, shared):
         np.testing.assert_array_equal(other.predict(images, verbose=0), expected)
+
+
+@pytest.mark.slow
+def test_a_pretrained_network_on_few_real_photos(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(checkout / "data" / "raw" / "flowers", tmp_path / "data" / "raw" / "flowers")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    apply_recipe("standard", ["flowers"])
+    few = {
+        "backbone": [],
+        "split": ["train=100", "validation=50", "test=100"],
+        "normalize": ["image_size=96"],
+        "augment": [],
+        "train": ["epochs=20", "fine_tune_epochs=1", "fine_tune_layers=4"],
+        "evaluate": [],
+        "export": ["runtimes=[litert,litert_int8]"],
+    }
+    for name, options in few.items():
+        stage(name, "pipeline=flowers", *options)
+    metrics = json.loads(Path("reports", "flowers", "metrics.json").read_text("utf-8"))
+    assert metrics["images"] == 100
+    assert metrics["accuracy"] > 0.6  # of five classes, by 20 photos of each
+    report = Path("reports", "flowers", "report.html").read_text("utf-8")
+    assert "efficientnet_lite0, trained on ImageNet-1k" in report
+    base = json.loads(Path("exports", "flowers", "base.json").read_text("utf-8"))
+    assert base["license"] == "Apache-2.0"
+    assert Path("exports", "flowers", "model_int8.tflite").is_file()
