@@ -106,5 +106,8 @@ def test_weights_that_cannot_be_had(
     lines = error.splitlines()
     assert "no source of backbone 'own' can be used:" in lines[0]
     assert lines[1].startswith("  folder: ") and expected in lines[1]
-    assert "A network from scratch needs no weights: take the sections of conf/recipe/scratch.yaml" in lines[3]
+    assert (
+        "A network from scratch needs no weights: take the sections of conf/recipe/scratch.yaml"
+        in lines[3]
+    )
     assert list(Path("data/weights").iterdir()) == []
