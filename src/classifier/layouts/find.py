@@ -1,16 +1,11 @@
 """Finds the layout of a folder or an archive, and what each of its files is."""
 
 import logging
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple
 
 from classifier.formats.contents import NO_IMAGE, TABLE, Entry
-from classifier.formats.tables import Table, TableError, read_table
+from classifier.layouts.candidates import candidates, chosen_tables
 from classifier.layouts.classes import by_class_folder
-from classifier.layouts.columns import Columns, Role, find_columns
 from classifier.layouts.error import LayoutError
 from classifier.layouts.hint import hint
 from classifier.layouts.pattern import by_pattern
@@ -22,39 +17,13 @@ from classifier.layouts.splits import (
     splits_are_below,
     without_classes,
 )
-from classifier.layouts.survey import TABLE_SUFFIXES, Survey
-from classifier.layouts.table import by_table, check_labels, split_of_name
+from classifier.layouts.survey import Survey
+from classifier.layouts.table import by_table, check_labels
+from classifier.layouts.wanted import Found, Name, Wanted
 
-Name = Literal["classes", "splits", "table", "pattern"]
 NAMED = 5  # files that a message names
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What the dataset's YAML file says of the layout; see conf/download.yaml."""
-
-    layout: Literal["auto", "classes", "splits", "table", "pattern"] = "auto"
-    classes: list[str] | None = None
-    pattern: str | None = None
-    table: str | list[str] | None = None
-    columns: Mapping[Role, str] = field(default_factory=dict)
-    unmatched: Literal["warn", "fail"] = "warn"
-
-
-class Found(NamedTuple):
-    """The layout, and an entry for each file."""
-
-    layout: Name
-    detail: str  # the folder, the table or the pattern, for messages
-    entries: list[Entry]
-
-
-class _Candidate(NamedTuple):
-    table: Table
-    columns: Columns
-    matched: set[str]  # images that its paths find
 
 
 def find_layout(files: Survey, wanted: Wanted) -> Found:
@@ -122,8 +91,8 @@ def _layout(files: Survey, wanted: Wanted, refused: list[str]) -> Name:
         return "pattern"
     if wanted.table or wanted.columns:
         return "table"
-    candidates = _candidates(files, wanted, refused)
-    with_labels = {name for candidate in candidates for name in candidate.matched}
+    tables = candidates(files, wanted, refused)
+    with_labels = {name for candidate in tables for name in candidate.matched}
     if 2 * len(with_labels) >= len(files.images):
         return "table"
     root = _root(files, wanted)
@@ -134,12 +103,12 @@ def _layout(files: Survey, wanted: Wanted, refused: list[str]) -> Name:
         deep = {parts[0] for parts in below if len(parts) > 2}
         if len({split_of(name) for name in splits}) > 1 and splits & deep:
             return "splits"
-        if candidates:
+        if tables:
             return "table"
         raise LayoutError(_ambiguous(files, sorted(splits), sorted(folders - splits)))
     if splits_are_below(files.images, root):
         return "splits"
-    if candidates and len(folders) < 2:
+    if tables and len(folders) < 2:
         return "table"
     return "classes"
 
@@ -172,39 +141,8 @@ def _root(files: Survey, wanted: Wanted) -> str:
     return root_of_folders(files.images, keep=keep)
 
 
-def _candidates(files: Survey, wanted: Wanted, refused: list[str]) -> list[_Candidate]:
-    """The tables that may be labels: with a path and a label, for images that are there."""
-    candidates = []
-    for name in files.tables:
-        try:
-            candidate = _candidate(files, name, wanted)
-        except (LayoutError, TableError) as error:
-            refused.append(str(error))
-            continue
-        labels = set(candidate.table.column(candidate.columns.label)) - {""}
-        if len(labels) < 2:
-            refused.append(f"{name}: has one label only in '{candidate.columns.label}'")
-        elif not set(wanted.classes or []) <= labels:
-            refused.append(f"{name}: its labels are not those of classes")
-        elif 2 * len(candidate.matched) < len(set(candidate.table.column(candidate.columns.path))):
-            refused.append(f"{name}: most of its paths are no images of {files.place}")
-        else:
-            candidates.append(candidate)
-    return candidates
-
-
-def _candidate(files: Survey, name: str, wanted: Wanted) -> _Candidate:
-    table = read_table(name, files.tables[name])
-    columns = find_columns(name, table.columns, wanted.columns)
-    check_labels(table, columns)
-    root = common_folder([*files.images, name])
-    labels = by_table(files.images, [(table, columns)], root, files.place)
-    matched = set(files.images) - set(labels.surplus)
-    return _Candidate(table, columns, matched)
-
-
 def _by_tables(files: Survey, wanted: Wanted, refused: list[str]) -> Found:
-    tables = _chosen_tables(files, wanted, refused)
+    tables = chosen_tables(files, wanted, refused)
     names = [table.name for table, _ in tables]
     root = common_folder([*files.images, *names])
     for table, columns in tables:
@@ -229,44 +167,6 @@ def _by_tables(files: Survey, wanted: Wanted, refused: list[str]) -> Found:
     detail = f"{named}, columns {', '.join(f'{name}' for name in columns if name)}"
     used = [Entry(name, passed_over=TABLE) for name in names]
     return Found("table", detail, [*labels.entries, *used])
-
-
-def _chosen_tables(
-    files: Survey, wanted: Wanted, refused: list[str]
-) -> list[tuple[Table, Columns]]:
-    if wanted.table:
-        chosen = [wanted.table] if isinstance(wanted.table, str) else wanted.table
-        names = [_named_table(files, name) for name in chosen]
-    elif len(files.tables) == 1:
-        names = list(files.tables)
-    else:
-        if not files.tables:
-            raise LayoutError(
-                f"{files.place}: layout: table needs a table of labels, and there is none "
-                f"({', '.join(sorted(TABLE_SUFFIXES))}): add one beside the images"
-            )
-        candidates = _candidates(files, wanted, refused)
-        if not candidates:
-            raise LayoutError(f"{files.place}: no table has the labels of the images: {refused[0]}")
-        splits = Counter(split_of_name(candidate.table.name) for candidate in candidates)
-        if len(candidates) > 1 and ("" in splits or max(splits.values()) > 1):
-            names = sorted(candidate.table.name for candidate in candidates)
-            raise LayoutError(
-                f"{files.place}: {len(names)} tables may have the labels: {', '.join(names)}: name "
-                "one, as table: ..."
-            )
-        return [(candidate.table, candidate.columns) for candidate in candidates]
-    tables = [read_table(name, files.tables[name]) for name in names]
-    return [(table, find_columns(table.name, table.columns, wanted.columns)) for table in tables]
-
-
-def _named_table(files: Survey, name: str) -> str:
-    found = [table for table in files.tables if f"/{table}".endswith(f"/{name}")]
-    if len(found) != 1:
-        there = ", ".join(sorted(files.tables)) or "none"
-        problem = "has no table" if not found else "has several tables"
-        raise LayoutError(f"{files.place} {problem} '{name}': its tables are {there}")
-    return found[0]
 
 
 def _first(names: list[str]) -> str:

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic.dataclasses import dataclass
 
 from classifier.layouts.columns import Role
-from classifier.layouts.find import Wanted
+from classifier.layouts.wanted import Wanted
 from classifier.sources.source import Obtainable
 from classifier.support.limits import NESTED, ClassName, Count, ValueRange
 

@@ -59,7 +59,7 @@ def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destinatio
     all sources give the same bytes.
 
     Raises:
-        LayoutError: the images do not lie in a layout.
+        LayoutError: the images do not lie in a layout, or have fewer than two classes.
         ArchiveError, ArraysError: the content is not what the dataset describes.
         SourceError: the file is a pickle, and the source does not have its hash.
     """
@@ -72,7 +72,9 @@ def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destinatio
             )
         arrays = (read_pickle if gzipped else read_npz)(fetched, max_bytes=dataset.max_bytes)
         verify_arrays(arrays, dataset.arrays or {})
-        classes_of_labels(arrays, dataset.classes)
+        names = classes_of_labels(arrays, dataset.classes)
+        if len(names) < 2:
+            raise LayoutError(f"{source}: all images have one label, {min(names)}: add others")
         write_npz(fetched, arrays)
         fetched.replace(destination)
     else:
