@@ -17,6 +17,7 @@ NO_IMAGE = "no image"
 NO_LABEL = "no label"
 OUTSIDE = "outside the layout"
 NOT_CHOSEN = "its class is not in classes"
+TOO_LARGE = "a table too large for memory"
 MISSING = "in the table, but no such file"
 TABLE = "the table of labels"  # not counted: it has been used
 

@@ -26,6 +26,10 @@ def candidates(files: Survey, wanted: Wanted, refused: list[str]) -> list[Candid
     """
     usable = []
     for name in files.tables:
+        if name.lower().endswith(".parquet"):
+            # It may unpack to any size: one of an archive from elsewhere is not read unasked.
+            refused.append(f"{name}: is read only where it is named: set table: {name}")
+            continue
         try:
             candidate = _candidate(files, name, wanted)
         except (LayoutError, TableError) as error:

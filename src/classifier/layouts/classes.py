@@ -18,3 +18,23 @@ def by_class_folder(images: list[str], root: str) -> list[Entry]:
         else:
             entries.append(Entry(name, passed_over=OUTSIDE))
     return entries
+
+
+def alike_below(entries: list[Entry]) -> list[str]:
+    """A line if all class folders have sub-folders of the same names: perhaps the classes.
+
+    It is so where folders of places, years or splits lie above those of the classes.
+    """
+    below: dict[str, set[str]] = {}
+    for entry in entries:
+        if not entry.passed_over:
+            folders = PurePosixPath(entry.id).parts[1:-1]
+            below.setdefault(entry.class_name, set()).update(folders)
+    common = sorted(set.intersection(*below.values())) if len(below) > 1 else []
+    if len(common) < 2:
+        return []
+    above, inside = ", ".join(sorted(below)[:3]), ", ".join(common[:3])
+    return [
+        f"the class folders {above} all have sub-folders {inside}: if these are the classes, set "
+        "pattern: '(?P<class>[^/]+)/[^/]+$'"
+    ]

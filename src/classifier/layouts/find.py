@@ -5,9 +5,9 @@ from pathlib import PurePosixPath
 
 from classifier.formats.contents import NO_IMAGE, TABLE, Entry
 from classifier.layouts.candidates import candidates, chosen_tables
-from classifier.layouts.classes import by_class_folder
+from classifier.layouts.classes import alike_below, by_class_folder
 from classifier.layouts.error import LayoutError
-from classifier.layouts.hint import hint
+from classifier.layouts.hint import hint, suggested_pattern
 from classifier.layouts.pattern import by_pattern
 from classifier.layouts.root import common_folder, root_of_folders
 from classifier.layouts.spellings import split_of
@@ -45,6 +45,8 @@ def find_layout(files: Survey, wanted: Wanted) -> Found:
         root = _root(files, wanted)
         by = by_split_folder if layout == "splits" else by_class_folder
         found = Found(layout, f"below {root}" if root else "", by(files.images, root))
+        for line in alike_below(found.entries) if layout == "classes" else []:
+            log.warning("%s: %s", files.place, line)
         if layout == "splits":
             for folder, images in without_classes(found.entries, root).items():
                 log.warning(
@@ -115,6 +117,9 @@ def _layout(files: Survey, wanted: Wanted, refused: list[str]) -> Name:
 
 def _ambiguous(files: Survey, splits: list[str], others: list[str]) -> str:
     named = ", ".join(f"'{name}'" for name in splits)
+    pattern = suggested_pattern(files)
+    if pattern:
+        return f"{files.place}: {named}: no class folders are below; {pattern}"
     if others:
         return (
             f"{files.place}: {named} is named like a split, and lies beside {len(others)} other "

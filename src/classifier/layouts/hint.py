@@ -36,15 +36,21 @@ def hint(layout: str, entries: Sequence[Entry], files: Survey, refused: Sequence
 def _meant(files: Survey, refused: Sequence[str]) -> str:
     if refused:
         return f"probably meant is layout: table, but {refused[0]}"
+    return (
+        suggested_pattern(files)
+        or "put the images of each class in a folder of its own, or add a table of labels beside "
+        "them (labels.csv, with the columns path and label)"
+    )
+
+
+def suggested_pattern(files: Survey) -> str | None:
+    """Part of a message, where the names of the images tell the class; None where they do not."""
     words = [NUMBERED.match(PurePosixPath(name).stem) for name in files.images]
     classes = {match[1] for match in words if match}
-    if 1 < len(classes) <= sum(match is not None for match in words) // 2:
-        named = ", ".join(sorted(classes)[:3])
-        return (
-            f"probably meant is layout: pattern with pattern: '{SUGGESTED}', which finds {named} "
-            "in the names"
-        )
+    if not 1 < len(classes) <= sum(match is not None for match in words) // 2:
+        return None
+    named = ", ".join(sorted(classes)[:3])
     return (
-        "put the images of each class in a folder of its own, or add a table of labels beside them "
-        "(labels.csv, with the columns path and label)"
+        f"probably meant is layout: pattern with pattern: '{SUGGESTED}', which finds {named} in "
+        "the names"
     )

@@ -32,6 +32,17 @@ def by_split_folder(images: list[str], root: str) -> list[Entry]:
     return entries
 
 
+def splits_of_folders(images: list[str], root: str) -> dict[str, str]:
+    """The split of each image by the first folder below ``root``: empty where it is no split.
+
+    It is for images whose class is found elsewhere. Without a folder to train on, it is empty.
+    """
+    first = {
+        name: split_of(PurePosixPath(name.removeprefix(root)).parts[0]) or "" for name in images
+    }
+    return first if "train" in first.values() else {}
+
+
 def without_classes(entries: list[Entry], root: str) -> dict[str, int]:
     """The split folders that have images, but no class folders, with the number of images."""
     below = [(PurePosixPath(entry.file.removeprefix(root)).parts, entry) for entry in entries]

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from classifier.formats.archive import read_files
-from classifier.formats.contents import HIDDEN, NO_IMAGE, Entry
+from classifier.formats.contents import HIDDEN, NO_IMAGE, TOO_LARGE, Entry
 from classifier.formats.image_files import (
     IMAGE_SUFFIXES,
     RAW_SUFFIXES,
@@ -15,7 +15,7 @@ from classifier.formats.image_files import (
 from classifier.layouts.error import LayoutError
 
 TABLE_SUFFIXES = {".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"}
-TABLE_BYTES = 200_000_000  # a larger file is not read as a table of labels
+TABLE_BYTES = 100_000_000  # of all tables together: they are held in memory
 
 
 class Survey(NamedTuple):
@@ -42,13 +42,18 @@ def survey(path: Path, place: str, *, max_bytes: int, max_files: int) -> Survey:
     """
     found = Survey(place, [], {}, [])
     names: set[str] = set()
+    tables = 0
     for file in read_files(path, max_bytes=max_bytes, max_files=max_files):
         name = PurePosixPath(file.name)
         if is_hidden(name):
             found.others.append(Entry(file.name, passed_over=HIDDEN))
             continue
         suffix = name.suffix.lower()
-        if suffix in TABLE_SUFFIXES and file.size <= TABLE_BYTES:
+        if suffix in TABLE_SUFFIXES:
+            tables += file.size
+            if tables > TABLE_BYTES:
+                found.others.append(Entry(file.name, passed_over=TOO_LARGE))
+                continue
             found.tables[file.name] = file.read() or b""
         elif suffix in IMAGE_SUFFIXES:
             if not path.is_dir():

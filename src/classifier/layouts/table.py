@@ -12,6 +12,7 @@ from classifier.formats.tables import Table
 from classifier.layouts.columns import Columns
 from classifier.layouts.error import LayoutError
 from classifier.layouts.spellings import split_of
+from classifier.layouts.splits import splits_of_folders
 
 
 class Labels(NamedTuple):
@@ -107,7 +108,7 @@ def by_table(
     found: dict[str, Entry] = {}
     missing: list[str] = []
     repeated = 0
-    by_folder = _splits_of_folders(images, root)
+    by_folder = splits_of_folders(images, root)
     for table, columns in tables:
         of_table = split_of_name(table.name)
         rows = zip(
@@ -178,11 +179,3 @@ def split_of_name(table: str) -> str:
     words = re.split("[^a-z]+", PurePosixPath(table).stem.lower())
     splits = {split for split in map(split_of, words) if split}
     return splits.pop() if len(splits) == 1 else ""
-
-
-def _splits_of_folders(images: list[str], root: str) -> dict[str, str]:
-    first = {
-        name: split_of(PurePosixPath(name.removeprefix(root)).parts[0]) or "" for name in images
-    }
-    # Without a training split, the names are those of something else.
-    return first if "train" in first.values() else {}

@@ -133,6 +133,25 @@ def test_a_pattern_may_find_split_and_group() -> None:
     ]
 
 
+def test_split_folders_of_images_with_a_pattern() -> None:
+    names = [
+        f"a/{split}/{kind}{n}.jpg" for split in ("train", "val") for kind in "xy" for n in "12"
+    ]
+    result = found(*names, wanted={"pattern": r"/(?P<class>[xy])\d"})
+    assert {split for _, _, split in images(result)} == {"train", "validation"}
+
+
+@pytest.mark.fault("folders of places above those of the classes", "one line: set a pattern")
+def test_folders_above_those_of_the_classes_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    names = numbered("rome/cats", "rome/dogs", "oslo/cats", "oslo/dogs")
+    assert found(*names).layout == "classes"
+    (line,) = caplog.messages
+    assert line.startswith("photos: the class folders oslo, rome all have sub-folders cats, dogs: ")
+    pattern = line.split("pattern: '")[1].rstrip("'")
+    result = found(*names, wanted={"pattern": pattern})
+    assert {class_name for _, class_name, _ in images(result)} == {"cats", "dogs"}
+
+
 LAYOUTS: dict[str, tuple[list[str], str]] = {
     "classes": (["cats/1.png", "cats/deep/2.png", "dogs/1.png", "notes.txt", ".hidden"], "classes"),
     "splits": (["train/cats/1.png", "Valid/dogs/1.png", "test/cats/1.png", "a.txt"], "splits"),

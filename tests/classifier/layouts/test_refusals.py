@@ -45,6 +45,12 @@ BAD: dict[str, tuple[list[str], dict[str, bytes], dict[str, Any], str]] = {
         {},
         "photos: 'test' is named like a split, and lies beside 2 other folders .'cats'.: set layou",
     ),
+    "names below splits": (
+        [f"train/{kind}.{n}.jpg" for kind in ("cat", "dog") for n in range(3)] + ["test1/1.jpg"],
+        {},
+        {},
+        "photos: 'train': no class folders are below; probably meant is layout: pattern",
+    ),
     "nothing to train on": (
         ["val/a/1.jpg", "test/b/1.jpg"],
         {},

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from classifier.formats.contents import Entry
+from classifier.layouts import survey as module
 from classifier.layouts.error import LayoutError
 from classifier.layouts.survey import survey
 
@@ -55,3 +56,13 @@ def test_a_name_with_a_line_break_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a\nb.jpg").touch()
     with pytest.raises(LayoutError, match=r"photos: the name 'a\\nb.jpg' has a line break"):
         survey(tmp_path, "photos", max_bytes=100, max_files=10)
+
+
+def test_tables_too_large_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TABLE_BYTES", 10)
+    (tmp_path / "1.jpg").touch()
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes(bytes(6))
+    found = survey(tmp_path, "photos", max_bytes=100, max_files=10)
+    assert list(found.tables) == ["a.csv"]
+    assert found.others == [Entry("b.csv", passed_over="a table too large for memory")]

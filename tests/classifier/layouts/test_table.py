@@ -87,7 +87,8 @@ def test_kinds_of_tables(kind: str) -> None:
         "BOM": frame.to_csv(index=False).encode("utf-8-sig"),
     }[kind]
     suffix = kind if kind in ("tsv", "parquet", "jsonl") else "csv"
-    assert classes(labelled(content, file=f"labels.{suffix}")) == EXPECTED
+    file = f"labels.{suffix}"
+    assert classes(labelled(content, file=file, table=file)) == EXPECTED
 
 
 def test_numbers_with_a_missing_one_stay_whole() -> None:
@@ -220,3 +221,8 @@ def test_several_tables_that_may_be_meant() -> None:
     with pytest.raises(LayoutError, match=r"2 tables may have the labels: one.csv, two.csv: n"):
         find_layout(survey, Wanted())
     assert classes(find_layout(survey, Wanted(table="two.csv"))) == EXPECTED
+
+
+def test_parquet_is_read_only_where_it_is_named() -> None:
+    with pytest.raises(LayoutError, match=r"labels.parquet: is read only where it is named: set t"):
+        labelled(b"", file="labels.parquet")
