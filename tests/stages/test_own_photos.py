@@ -127,7 +127,7 @@ def test_labels_of_a_table(run_stage: Run, project: Path, photos: Path, packed: 
     assert counts.total() == 24
     assert {name for _, name in counts} == set(CLASSES)
     assert "tiny: layout table" in output
-    assert "1 paths have no image: gone" in output
+    assert "paths without an image: 1 (gone)" in output
     source = json.loads(Path("data/raw/tiny/source.json").read_text())
     assert source["classes"] == ["blue", "green", "red"]
 

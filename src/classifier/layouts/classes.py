@@ -21,20 +21,21 @@ def by_class_folder(images: list[str], root: str) -> list[Entry]:
 
 
 def alike_below(entries: list[Entry]) -> list[str]:
-    """A line if all class folders have sub-folders of the same names: perhaps the classes.
+    """A line if several class folders have sub-folders of the same names: perhaps the classes.
 
     It is so where folders of places, years or splits lie above those of the classes.
     """
     below: dict[str, set[str]] = {}
     for entry in entries:
         if not entry.passed_over:
-            folders = PurePosixPath(entry.id).parts[1:-1]
-            below.setdefault(entry.class_name, set()).update(folders)
-    common = sorted(set.intersection(*below.values())) if len(below) > 1 else []
+            for folder in PurePosixPath(entry.id).parts[1:-1]:
+                below.setdefault(folder, set()).add(entry.class_name)
+    common = {folder: above for folder, above in below.items() if len(above) > 1}
     if len(common) < 2:
         return []
-    above, inside = ", ".join(sorted(below)[:3]), ", ".join(common[:3])
+    above = ", ".join(sorted(set.union(*common.values()))[:3])
     return [
-        f"the class folders {above} all have sub-folders {inside}: if these are the classes, set "
-        "pattern: '(?P<class>[^/]+)/[^/]+$'"
+        f"the class folders {above} have sub-folders of the same names, "
+        f"{', '.join(sorted(common)[:3])}: if these are the classes, set pattern: "
+        "'(?P<class>[^/]+)/[^/]+$'"
     ]

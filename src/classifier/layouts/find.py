@@ -155,10 +155,10 @@ def _by_tables(files: Survey, wanted: Wanted, refused: list[str]) -> Found:
     labels = by_table(files.images, tables, root, files.place)
     named = ", ".join(names)
     lines = [
-        f"{named}: {len(names_of):,} {what}: {_first(names_of)}"
+        f"{named}: {what}: {len(names_of):,} ({_first(names_of)})"
         for what, names_of in (
-            ("paths have no image", labels.missing),
-            ("images are not in it", labels.surplus),
+            ("paths without an image", labels.missing),
+            ("images without a row", labels.surplus),
         )
         if names_of
     ]

@@ -143,13 +143,15 @@ def test_split_folders_of_images_with_a_pattern() -> None:
 
 @pytest.mark.fault("folders of places above those of the classes", "one line: set a pattern")
 def test_folders_above_those_of_the_classes_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    names = numbered("rome/cats", "rome/dogs", "oslo/cats", "oslo/dogs")
+    names = numbered("rome/cats", "rome/dogs", "oslo/cats", "oslo/dogs", "bonn/new")
     assert found(*names).layout == "classes"
     (line,) = caplog.messages
-    assert line.startswith("photos: the class folders oslo, rome all have sub-folders cats, dogs: ")
+    assert line.startswith(
+        "photos: the class folders oslo, rome have sub-folders of the same names, cats, dogs: if"
+    )
     pattern = line.split("pattern: '")[1].rstrip("'")
     result = found(*names, wanted={"pattern": pattern})
-    assert {class_name for _, class_name, _ in images(result)} == {"cats", "dogs"}
+    assert {class_name for _, class_name, _ in images(result)} == {"cats", "dogs", "new"}
 
 
 LAYOUTS: dict[str, tuple[list[str], str]] = {

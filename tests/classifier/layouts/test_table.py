@@ -122,13 +122,13 @@ def test_missing_and_surplus_files_are_counted(caplog: pytest.LogCaptureFixture)
     rows = [*ROWS, ("gone", "cat")]
     found = labelled(csv(rows), IMAGES + more)
     assert caplog.messages == [
-        "labels.csv: 1 paths have no image: gone",
-        "labels.csv: 7 images are not in it: images/more0.jpg, images/more1.jpg, images/more2.jpg, "
-        "images/more3.jpg, images/more4.jpg and 2 more",
+        "labels.csv: paths without an image: 1 (gone)",
+        "labels.csv: images without a row: 7 (images/more0.jpg, images/more1.jpg, "
+        "images/more2.jpg, images/more3.jpg, images/more4.jpg and 2 more)",
     ]
     assert Entry("images/more0.jpg", passed_over="no label") in found.entries
     assert Entry("gone", passed_over="in the table, but no such file") in found.entries
-    with pytest.raises(LayoutError, match=r"gone; .*: correct them, or set unmatched: warn"):
+    with pytest.raises(LayoutError, match=r"gone.; .*: correct them, or set unmatched: warn"):
         labelled(csv(rows), IMAGES + more, unmatched="fail")
 
 
