@@ -1,7 +1,5 @@
 """The layout ``classes``: a folder a class, with images at any depth below it."""
 
-from pathlib import PurePosixPath
-
 from classifier.formats.contents import OUTSIDE, Entry
 
 
@@ -12,7 +10,7 @@ def by_class_folder(images: list[str], root: str) -> list[Entry]:
     """
     entries = []
     for name in images:
-        parts = PurePosixPath(name.removeprefix(root)).parts
+        parts = name.removeprefix(root).split("/")
         if name.startswith(root) and len(parts) > 1:
             entries.append(Entry(name, "/".join(parts), parts[0]))
         else:
@@ -28,7 +26,7 @@ def alike_below(entries: list[Entry]) -> list[str]:
     below: dict[str, set[str]] = {}
     for entry in entries:
         if not entry.passed_over:
-            for folder in PurePosixPath(entry.id).parts[1:-1]:
+            for folder in entry.id.split("/")[1:-1]:
                 below.setdefault(folder, set()).add(entry.class_name)
     common = {folder: above for folder, above in below.items() if len(above) > 1}
     if len(common) < 2:

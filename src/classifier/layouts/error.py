@@ -8,3 +8,7 @@ class LayoutError(InputError):
 
     It is no failure of the source: the next source is not tried.
     """
+
+    def __init__(self, message: str) -> None:
+        # A name of a column or a file may have a line break.
+        super().__init__(" ".join(message.split()))

@@ -1,7 +1,6 @@
 """Finds the layout of a folder or an archive, and what each of its files is."""
 
 import logging
-from pathlib import PurePosixPath
 
 from classifier.formats.contents import NO_IMAGE, TABLE, Entry
 from classifier.layouts.candidates import candidates, chosen_tables
@@ -98,7 +97,7 @@ def _layout(files: Survey, wanted: Wanted, refused: list[str]) -> Name:
     if 2 * len(with_labels) >= len(files.images):
         return "table"
     root = _root(files, wanted)
-    below = [PurePosixPath(name.removeprefix(root)).parts for name in files.images]
+    below = [name.removeprefix(root).split("/") for name in files.images]
     folders = {parts[0] for parts in below if len(parts) > 1}
     splits = {name for name in folders if split_of(name)} - set(wanted.classes or [])
     if splits:
@@ -137,7 +136,7 @@ def _root(files: Survey, wanted: Wanted) -> str:
     keep = {name.lower() for name in wanted.classes or []}
     if wanted.layout == "splits":
         below = root_of_folders(files.images)
-        parts = PurePosixPath(below).parts
+        parts = below.split("/")
         # A single split folder is around everything, like the folder of an archive.
         for depth, part in enumerate(parts):
             if split_of(part):

@@ -5,14 +5,13 @@ give the same answer.
 """
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 
 def common_folder(names: Iterable[str]) -> str:
     """The deepest folder that all files lie in: empty, or with a slash at its end."""
     common: tuple[str, ...] | None = None
     for name in names:
-        parts = PurePosixPath(name).parts[:-1]
+        parts = tuple(name.split("/")[:-1])
         if common is None:
             common = parts
         length = 0
@@ -36,7 +35,7 @@ def root_of_folders(images: list[str], *, keep: Iterable[str] = ()) -> str:
     kept = set(keep)
     root = ""
     while True:
-        below = [PurePosixPath(name.removeprefix(root)).parts for name in images]
+        below = [name.removeprefix(root).split("/") for name in images]
         deeper = {parts[0] for parts in below if len(parts) > 1}
         if len(deeper) != 1 or deeper & kept:
             return root

@@ -1,7 +1,5 @@
 """The layout ``splits``: split folders above class folders, or below them."""
 
-from pathlib import PurePosixPath
-
 from classifier.formats.contents import OUTSIDE, Entry
 from classifier.layouts.error import LayoutError
 from classifier.layouts.spellings import split_of
@@ -9,7 +7,7 @@ from classifier.layouts.spellings import split_of
 
 def splits_are_below(images: list[str], root: str) -> bool:
     """Whether all images lie in ``class/split/``, as in ``cats/train/1.jpg``."""
-    below = [PurePosixPath(name.removeprefix(root)).parts for name in images]
+    below = [name.removeprefix(root).split("/") for name in images]
     return all(len(parts) > 2 and split_of(parts[1]) for parts in below) and not any(
         split_of(parts[0]) for parts in below
     )
@@ -23,7 +21,7 @@ def by_split_folder(images: list[str], root: str) -> list[Entry]:
     place = (1, 0) if splits_are_below(images, root) else (0, 1)
     entries = []
     for name in images:
-        parts = PurePosixPath(name.removeprefix(root)).parts
+        parts = name.removeprefix(root).split("/")
         split = split_of(parts[place[0]]) if name.startswith(root) and len(parts) > 2 else None
         if split:
             entries.append(Entry(name, "/".join(parts), parts[place[1]], split))
@@ -37,15 +35,13 @@ def splits_of_folders(images: list[str], root: str) -> dict[str, str]:
 
     It is for images whose class is found elsewhere. Without a folder to train on, it is empty.
     """
-    first = {
-        name: split_of(PurePosixPath(name.removeprefix(root)).parts[0]) or "" for name in images
-    }
+    first = {name: split_of(name.removeprefix(root).split("/")[0]) or "" for name in images}
     return first if "train" in first.values() else {}
 
 
 def without_classes(entries: list[Entry], root: str) -> dict[str, int]:
     """The split folders that have images, but no class folders, with the number of images."""
-    below = [(PurePosixPath(entry.file.removeprefix(root)).parts, entry) for entry in entries]
+    below = [(entry.file.removeprefix(root).split("/"), entry) for entry in entries]
     with_classes = {parts[0] for parts, entry in below if not entry.passed_over}
     counts: dict[str, int] = {}
     for parts, _ in below:

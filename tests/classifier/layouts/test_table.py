@@ -144,6 +144,11 @@ BAD: dict[str, tuple[bytes, dict[str, Any], str]] = {
         r"labels.csv: no column has the usual name of a path, its columns are this, that: name it, "
         r"as columns: \{path: \.\.\.\}",
     ),
+    "a line break in a column's name": (
+        b'"th\nis",that\na,cat\n',
+        {},
+        "its columns are th is, that: name it",
+    ),
     "an unknown column": (
         csv(ROWS),
         {"columns": {"label": "lable"}},
