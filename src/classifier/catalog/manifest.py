@@ -154,6 +154,14 @@ def assign_splits(
         table.loc[leaking, "split"] = DROPPED
         if leaking.any():
             log.warning("images identical to one of %s, dropped: %s", name, f"{leaking.sum():,}")
+        groups = set(table["group"][own == name].dropna()) & set(table["group"][own != name])
+        if groups:
+            log.warning(
+                "groups that the dataset's own %s split shares with others: %s (%s)",
+                name,
+                f"{len(groups):,}",
+                min(groups),
+            )
     free = table[table["split"] == ""]
     if method == "hash":
         shares = _shares(sizes)

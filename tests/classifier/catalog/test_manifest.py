@@ -351,6 +351,17 @@ def test_images_of_a_group_are_in_one_split(method: Any) -> None:
     assert again.sort_index()["split"].equals(assigned["split"])
 
 
+@pytest.mark.fault("a group in two official splits", "stays there; one line")
+def test_a_group_that_official_splits_share_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    images = official("train", "test")
+    images["group"] = [f"patient {number}" for number in range(len(images))]
+    images.loc[0, "group"] = images["group"][200]
+    assigned = assign_splits(images, validation=0.2, test=0.2, seed=1)
+    assert set(assigned["split"][200:]) == {"test"}
+    expected = "groups that the dataset's own test split shares with others: 1 (patient 200)"
+    assert caplog.messages == [expected]
+
+
 def test_two_images_with_the_same_id() -> None:
     image = RawImage("cat/1", "cat", None, b"")
     with pytest.raises(InputError, match="two images have the id 'cat/1'"):
