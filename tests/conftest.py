@@ -57,7 +57,7 @@ sources:
 TINY_SECTION = """\
   {name}:
     download: {{groups: {{dataset: {dataset}}}, depends_on: {photos}}}
-    split: {{validation: 0.2, test: 0.2, seed: 7}}
+    split: {{official: ignore, validation: 0.2, test: 0.2, seed: 7}}
     normalize: {{image_size: 16, channels: 3}}
     augment: {{groups: {{policy: flowers}}}}
     backbone: {{groups: {{backbone: none}}}}

@@ -51,6 +51,7 @@ class Split:
     test: NonNegative | None
     classes: list[ClassName] | None
     method: Literal["stratified", "hash"]
+    official: Literal["respect", "ignore"]
     seed: Seed
     duplicates: Literal["keep", "drop"]
     conflicting_labels: Literal["keep", "drop"]

@@ -12,6 +12,7 @@ from classifier.catalog.manifest import (
     write_manifest,
 )
 from classifier.catalog.raw import read_raw
+from classifier.formats.contents import CONTENTS
 from stages.configuration import configured
 from stages.layout import needed, output
 from stages.lock import locked
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 def split(config: Split) -> None:
     source = json.loads(needed("download", config.pipeline, "source.json").read_text("utf-8"))
     file = needed("download", config.pipeline, source["file"])
+    if source["format"] == "folders":
+        needed("download", config.pipeline, CONTENTS)
     images = read_raw(file, source["format"], source["classes"])
     table = list_images(images, chosen_classes(source["classes"], config.classes))
     for _, group in find_conflicts(table).groupby("sha256"):
@@ -38,6 +41,7 @@ def split(config: Split) -> None:
         test=config.test,
         seed=config.seed,
         method=config.method,
+        official=config.official,
         duplicates=config.duplicates,
         conflicting_labels=config.conflicting_labels,
     )

@@ -16,6 +16,7 @@ from conftest import stage
 from stages.layout import output
 from stages.lock import locked
 
+FILES = ["contents.csv", "source.json", "tiny.tar"]
 STAGES = ["download", "split", "normalize"]
 Run = Callable[..., tuple[int, str, str]]
 
@@ -29,7 +30,7 @@ def dataset(project: Path, sources: str) -> None:
 def test_a_folder_becomes_one_file_with_a_description(run_stage: Run, project: Path) -> None:
     assert run_stage("download", "pipeline=tiny")[0] == 0
     folder = project / "data" / "raw" / "tiny"
-    assert sorted(path.name for path in folder.iterdir()) == ["source.json", "tiny.tar"]
+    assert sorted(path.name for path in folder.iterdir()) == FILES
     source = json.loads((folder / "source.json").read_text())
     assert source["classes"] == ["blue", "green", "red"]
     assert (source["source"], source["drawn"]) == ("folder", False)
@@ -88,10 +89,7 @@ def test_a_corrupt_mirror_is_named_and_the_next_source_tried(
     assert status == 0
     assert "mirror: checksum of tiny.tar is" in output
     assert json.loads(Path("data/raw/tiny/source.json").read_text())["source"] == "folder"
-    assert sorted(path.name for path in Path("data/raw/tiny").iterdir()) == [
-        "source.json",
-        "tiny.tar",
-    ]
+    assert sorted(path.name for path in Path("data/raw/tiny").iterdir()) == FILES
 
 
 @pytest.mark.fault("two processes that write one pipeline's data at once", "the second waits")

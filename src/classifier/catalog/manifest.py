@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from classifier.support.atomic import atomic_path
 from classifier.support.errors import InputError, nearest
@@ -44,7 +46,9 @@ def chosen_classes(classes: list[str], chosen: list[str] | None) -> list[str]:
 
 
 def list_images(images: "Iterable[RawImage]", classes: list[str]) -> pd.DataFrame:
-    """Makes the manifest, with a column ``official`` (train, test or None) and without ``split``.
+    """Makes the manifest, without ``split``, and with two columns more, which may be None.
+
+    They are ``official`` (train, validation or test) and ``group`` (of what belongs in one split).
 
     Args:
         images: those of other classes than ``classes`` are left out.
@@ -56,11 +60,18 @@ def list_images(images: "Iterable[RawImage]", classes: list[str]) -> pd.DataFram
     labels = {name: label for label, name in enumerate(classes)}
     table = pd.DataFrame(
         (
-            (image.id, image.class_name, labels[image.class_name], _sha256(image), image.official)
+            (
+                image.id,
+                image.class_name,
+                labels[image.class_name],
+                _sha256(image),
+                image.official,
+                image.group,
+            )
             for image in images
             if image.class_name in labels
         ),
-        columns=["id", "class", "label", "sha256", "official"],
+        columns=["id", "class", "label", "sha256", "official", "group"],
     )
     repeated = table["id"][table["id"].duplicated()]
     if len(repeated):
@@ -94,21 +105,27 @@ def assign_splits(
     train: float | None = None,
     seed: int,
     method: Literal["stratified", "hash"] = "stratified",
+    official: Literal["respect", "ignore"] = "respect",
     duplicates: str = "keep",
     conflicting_labels: str = "drop",
 ) -> pd.DataFrame:
-    """Fills the split column; identical images are in the same split.
+    """Fills the split column; identical images, and images of a group, are in the same split.
+
+    An official test or validation split stays as it is; the other splits are made of the other
+    images. Images that are identical to one of an official split are dropped from the others.
 
     Args:
         table: of :func:`list_images`.
         validation, test, train: a fraction of the images if below 1, otherwise their number.
-            ``test=None`` keeps the dataset's official test split. ``train=None`` takes all
-            images that the other two leave.
+            ``test=None`` wants the dataset's official test split. ``train=None`` takes all
+            images that the other two leave. An official split has its own size.
         seed: of the random assignment.
         method: ``stratified`` gives each split its exact number of images, and the same share of
             each class. ``hash`` takes the split from the seed and the image's content alone, so
             that no image changes its split when others are added, renamed or removed. It needs
-            fractions, meets them on average only, and logs the shares that it gave.
+            fractions, meets them on average only, and logs the shares that it gave. With groups,
+            both meet the sizes on average only.
+        official: ``ignore`` splits all images anew.
         duplicates: ``keep`` repeated images of a class, or ``drop`` all but the first.
         conflicting_labels: ``keep`` or ``drop`` images that have two or more classes.
 
@@ -119,33 +136,86 @@ def assign_splits(
         InputError: there is no official test split, a split has no image of a class, the splits
             need more images than there are, or ``method`` is ``hash`` and a size is no fraction.
     """
-    table = table.assign(split="")
+    table = table.assign(split="", bound=_bound(table))
     if conflicting_labels == "drop":
         table.loc[find_conflicts(table).index, "split"] = DROPPED
+    own = _official(table, test, official)
     if duplicates == "drop":
-        # Official test images come first, so that the official split keeps all its images.
-        official = (table["official"] == "test") & (test is None)
-        ordered = pd.concat([table[official], table[~official]])
-        table.loc[find_duplicates(ordered).index, "split"] = DROPPED
-    if test is None:
-        official = table["official"] == "test"
-        if not official.any():
-            raise InputError("test is null, but the dataset has no official test split: set test")
-        table.loc[official & (table["split"] == ""), "split"] = "test"
-        leaking = (table["split"] == "") & table["sha256"].isin(table["sha256"][official])
-        table.loc[leaking, "split"] = DROPPED
-    free = table[table["split"] == ""]
+        # Official images come first, so that the official splits keep all their images.
+        order = own.map({"test": 0, "validation": 1}).fillna(2).sort_values(kind="stable").index
+        table.loc[find_duplicates(table.loc[order]).index, "split"] = DROPPED
     sizes = {"test": 0 if test is None else test, "validation": validation, "train": train}
+    kept = [name for name in ("test", "validation") if (own == name).any()]
+    for name in kept:
+        sizes[name] = 0
+        table.loc[(own == name) & (table["split"] == ""), "split"] = name
+        inside = table["sha256"].isin(table["sha256"][own == name])
+        leaking = (table["split"] == "") & (own != name) & inside
+        table.loc[leaking, "split"] = DROPPED
+        if leaking.any():
+            log.warning("images identical to one of %s, dropped: %s", name, f"{leaking.sum():,}")
+        groups = set(table["group"][own == name].dropna()) & set(table["group"][own != name])
+        if groups:
+            log.warning(
+                "groups that the dataset's own %s split shares with others: %s (%s)",
+                name,
+                f"{len(groups):,}",
+                min(groups),
+            )
+    free = table[table["split"] == ""]
     if method == "hash":
         shares = _shares(sizes)
         split = _by_hash(free, shares, seed)
-        _log_shares(split, shares)
     else:
         counts = _counts(sizes, len(free))
         split = _stratify(free, counts, np.random.default_rng(seed))
+        shares = {name: count / len(free) for name, count in counts.items()}
+    if method == "hash" or free["group"].notna().any():
+        _log_shares(split, shares, method)
     table.loc[free.index, "split"] = split
-    _check_every_class(table, method)
-    return table.drop(columns="official")
+    _check_every_class(table, method, kept)
+    return table.drop(columns=["official", "group", "bound"])
+
+
+def _official(table: pd.DataFrame, test: float | None, official: str) -> pd.Series:
+    """The official split of each row that keeps it: test, validation, or empty."""
+    if test is None and official == "ignore":
+        raise InputError("test is null, but official is ignore: set test")
+    if test is None and not (table["official"] == "test").any():
+        raise InputError("test is null, but the dataset has no official test split: set test")
+    respected = ("test", "validation") if official == "respect" else ()
+    own = table["official"].where(table["official"].isin(respected), "").astype(object)
+    counts = table["official"].value_counts()
+    for name in respected:
+        if counts.get(name, 0) and not (name == "test" and test is None):
+            log.info(
+                "%s is the dataset's own split, %s images, whatever split.%s says "
+                "(official: respect)",
+                name,
+                f"{counts[name]:,}",
+                name,
+            )
+    if official == "ignore" and len(counts):
+        log.warning("the dataset's own splits are ignored: all images are split anew")
+    return own
+
+
+def _bound(table: pd.DataFrame) -> pd.Series:
+    """What binds a row to others in one split: its group, or else its content.
+
+    Identical images of two groups make one group of them.
+    """
+    grouped = table["group"].notna()
+    if not grouped.any():
+        return table["sha256"]
+    contents, _ = pd.factorize(table["sha256"])
+    groups, names = pd.factorize(table["group"].where(grouped))
+    nodes = contents.max() + 1 + len(names)
+    edges = (contents[grouped], contents.max() + 1 + groups[grouped])
+    graph = coo_array((np.ones(len(edges[0])), edges), shape=(nodes, nodes))
+    component = pd.Series(connected_components(graph, directed=False)[1][contents], table.index)
+    first = table["group"].groupby(component).transform("min")
+    return ("group " + first).where(first.notna(), table["sha256"])
 
 
 def _counts(sizes: dict[str, float | None], total: int) -> dict[str, int]:
@@ -193,7 +263,7 @@ def _by_hash(free: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Seri
         [
             # 52 bits: a float has them all.
             int(hashlib.sha256(f"{seed} {content}".encode()).hexdigest()[:13], 16) / 2**52
-            for content in free["sha256"]
+            for content in free["bound"]
         ]
     )
     # In this order another ``train`` changes neither of the splits that compare models.
@@ -203,28 +273,29 @@ def _by_hash(free: pd.DataFrame, shares: dict[str, float], seed: int) -> pd.Seri
     return pd.Series(split, index=free.index, dtype=object)
 
 
-def _log_shares(split: pd.Series, shares: dict[str, float]) -> None:
+def _log_shares(split: pd.Series, shares: dict[str, float], method: str) -> None:
     met = split.value_counts(normalize=True)
     parts = (
         f"{name} {100 * met.get(name, 0):.2f} % (wanted {100 * shares[name]:.2f} %)"
         for name in SPLITS
         if shares[name]
     )
-    log.info("split by hash, %s images: %s", f"{len(split):,}", ", ".join(parts))
+    by = "by hash" if method == "hash" else "by group"
+    log.info("split %s, %s images: %s", by, f"{len(split):,}", ", ".join(parts))
 
 
 def _stratify(free: pd.DataFrame, counts: dict[str, int], rng: np.random.Generator) -> pd.Series:
-    """The split of each row: a random split per class, and one split per group of identical images.
+    """The split of each row: a random split per class, and one split per group of images.
 
     scikit-learn's splitters are stratified or grouped, or do not give exact counts.
     """
     split = pd.Series(DROPPED, index=free.index)
-    # A group of identical images with two classes is assigned with the class of its first image.
-    first = free.drop_duplicates("sha256")
+    # A group of images with two classes is assigned with the class of its first image.
+    first = free.drop_duplicates("bound")
     per_class = {name: _apportion(first, count, len(free)) for name, count in counts.items()}
     split_of: dict[str, str] = {}
     for label in sorted(first["label"].unique()):
-        groups = first["sha256"][first["label"] == label].to_numpy(dtype=str)
+        groups = first["bound"][first["label"] == label].to_numpy(dtype=str)
         groups = rng.permutation(np.sort(groups))
         start = 0
         for name in ("test", "validation", "train"):
@@ -234,7 +305,7 @@ def _stratify(free: pd.DataFrame, counts: dict[str, int], rng: np.random.Generat
         # Rounding may leave images over. They are for training if all images are to be used.
         if sum(counts.values()) == len(free):
             split_of.update(dict.fromkeys(groups[start:], "train"))
-    split.update(free["sha256"].map(split_of))
+    split.update(free["bound"].map(split_of))
     return split
 
 
@@ -252,11 +323,16 @@ def _apportion(first: pd.DataFrame, count: int, total: int) -> dict[int, int]:
     return rounded
 
 
-def _check_every_class(table: pd.DataFrame, method: str) -> None:
+def _check_every_class(table: pd.DataFrame, method: str, official: list[str]) -> None:
     counts = pd.crosstab(table["class"], table["split"])
     for split, of_split in counts.reindex(columns=SPLITS, fill_value=0).items():
         for name in of_split.index[of_split == 0]:
             images = int(counts.loc[name].sum())
+            if split in official or (official and images == counts.loc[name, official].sum()):
+                raise InputError(
+                    f"class '{name}' has no image in {split}, by the dataset's own splits: add "
+                    "images, leave it out with split.classes, or set official: ignore"
+                )
             if method == "hash":
                 raise InputError(
                     f"class '{name}' has {images} images, and by hash none of them is in {split}: "

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from classifier.formats.archive import read_images
+from classifier.formats.archive import read_files, read_images
+from classifier.formats.contents import CONTENTS, read_contents, taken
 from classifier.formats.npz import classes_of_labels, read_npz
 
 NO_LIMIT = 2**63  # the download stage has checked the size already
@@ -17,12 +18,16 @@ class RawImage(NamedTuple):
 
     id: str  # unique in its dataset
     class_name: str
-    official: str | None  # the dataset's own split, train or test, if it has splits
+    official: str | None  # the dataset's own split: train, validation or test, if it has splits
     content: bytes | np.ndarray  # an encoded image, or pixels (H, W[, C])
+    group: str | None = None  # images of a group belong in one split
 
 
 def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
-    """Yields the images of ``classes`` in ``file``, and skips folders of other names.
+    """Yields the images of ``classes`` in ``file``, and skips others.
+
+    Beside an archive of images lies contents.csv, which says what they are. Without it, the class
+    of an image is the folder that it lies in.
 
     Args:
         format: ``npz`` or ``folders``.
@@ -39,6 +44,15 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
             images, labels = arrays[f"x_{official}"], arrays[f"y_{official}"]
             for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
                 yield RawImage(f"{official}/{number:05d}", class_of[label], official, image)
+    elif (contents := file.with_name(CONTENTS)).exists():
+        entries = taken(read_contents(contents))
+        for member in read_files(file, max_bytes=NO_LIMIT, max_files=NO_LIMIT):
+            entry = entries.get(member.name)
+            if entry and entry.class_name in classes:
+                content = member.read()
+                assert content is not None  # it is for files that are not wanted
+                split, group = entry.split or None, entry.group or None
+                yield RawImage(entry.id, entry.class_name, split, content, group)
     else:
         for image in read_images(file, max_bytes=NO_LIMIT, max_files=NO_LIMIT):
             if image.class_name in classes:

@@ -1,23 +1,24 @@
-"""Reads and writes archives of images with one sub-folder per class.
+"""Reads the files of an archive or of a folder, and packs a folder's images into a tar.
 
 Archives are not trusted, and nothing is unpacked to disk. Names that leave the archive's folder,
 links, devices, and more bytes or files than allowed are refused.
 """
 
-import logging
 import lzma
+import os
 import re
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from classifier.formats.image_files import SKIPPED, is_image_file
+from classifier.formats.image_files import is_image_file
 from classifier.support.errors import InputError, is_of_the_system
 
 # What the standard library's readers raise for damaged archives. RuntimeError is for encryption.
@@ -37,7 +38,7 @@ DAMAGED = (
 # A drive letter, a backslash, NUL, or bytes that are not UTF-8, which no CSV file can hold.
 UNSAFE = re.compile(r"^[A-Za-z]:|[\\\0\ud800-\udfff]")
 
-log = logging.getLogger(__name__)
+HEAD = 64  # bytes that tell the format of a file
 
 
 class ArchiveError(InputError):
@@ -52,72 +53,102 @@ class Member(NamedTuple):
     content: bytes
 
 
-class _File(NamedTuple):
-    """A file of an archive, which is read only when ``open`` is called."""
+class File(NamedTuple):
+    """A file of an archive or a folder, which is read only when :meth:`read` is called."""
 
-    name: str
+    archive: str  # the name of the archive, for messages
+    name: str  # relative to the archive or the folder, with slashes
     size: int  # bytes
     open: Callable[[], IO[bytes] | None]
 
+    def read(self, wanted: Callable[[bytes], bool] | None = None) -> bytes | None:
+        """The content; None if ``wanted`` says False to the first 64 bytes.
 
-def read_images(
-    path: Path, *, max_bytes: int, max_files: int, skipped: list[str] | None = None
-) -> Iterator[Member]:
-    """Yields the images of a tar (plain or compressed) or zip archive, in the archive's order.
+        A file of a tar can be read once, and only before the next file is asked for.
 
-    It skips files that are not images by their names
-    (:func:`classifier.formats.image_files.is_image_file`), and files that are not in a folder.
+        Raises:
+            ArchiveError: the file is damaged, or does not have the size that is stated.
+        """
+        with _damage_named(self.archive):
+            opened = self.open()
+            assert opened is not None  # tarfile gives None for what is not a regular file
+            with opened:
+                head = opened.read(min(HEAD, self.size + 1))
+                if wanted is not None and not wanted(head):
+                    return None
+                content = head + opened.read(self.size + 1 - len(head))
+            if len(content) != self.size:
+                raise ArchiveError(
+                    f"{self.archive}: {self.name!r} does not have the size that is stated"
+                )
+            return content
+
+
+def read_files(path: Path, *, max_bytes: int, max_files: int) -> Iterator[File]:
+    """Yields the files of a tar (plain or compressed), of a zip archive, or of a folder.
+
+    Those of an archive come in its order, those of a folder sorted by name.
 
     Args:
         max_bytes: the largest sum of the sizes of all files.
         max_files: the largest number of files.
-        skipped: the name of each file that is skipped is appended.
 
     Raises:
         ArchiveError: the archive is damaged, unsafe or too large. The message names the archive.
     """
+    with _damage_named(path.name):
+        yield from _read_files(path, max_bytes, max_files)
+
+
+def read_images(path: Path, *, max_bytes: int, max_files: int) -> Iterator[Member]:
+    """Yields the images of an archive; the class of an image is the folder that it lies in.
+
+    It leaves out files that are not images by their names
+    (:func:`classifier.formats.image_files.is_image_file`), and files that are not in a folder.
+
+    Raises:
+        ArchiveError: as :func:`read_files`.
+    """
+    for file in read_files(path, max_bytes=max_bytes, max_files=max_files):
+        parts = PurePosixPath(file.name).parts
+        if len(parts) > 1 and is_image_file(PurePosixPath(file.name)):
+            content = file.read()
+            assert content is not None
+            yield Member("/".join(parts[-2:]), parts[-2], content)
+
+
+@contextmanager
+def _damage_named(archive: str) -> Iterator[None]:
     try:
-        yield from _read_images(path, max_bytes, max_files, [] if skipped is None else skipped)
+        yield
     except DAMAGED as error:
         if is_of_the_system(error):
             raise
         reason = " ".join(str(error).split())
-        raise ArchiveError(f"{path.name}: cannot be read as an archive ({reason})") from None
+        raise ArchiveError(f"{archive}: cannot be read as an archive ({reason})") from None
 
 
-def _read_images(
-    path: Path, max_bytes: int, max_files: int, skipped: list[str]
-) -> Iterator[Member]:
-    files = 0
+def _read_files(path: Path, max_bytes: int, max_files: int) -> Iterator[File]:
     total = 0
-    for file in (_zip_files if zipfile.is_zipfile(path) else _tar_files)(path):
+    for files, file in enumerate(_files_of(path), start=1):
         pure = PurePosixPath(file.name)
         if pure.is_absolute() or ".." in pure.parts or UNSAFE.search(file.name):
             raise ArchiveError(f"{path.name}: unsafe name {file.name!r}")
-        files += 1
         total += file.size
         if files > max_files:
             raise ArchiveError(f"{path.name}: more than max_files {max_files:,} files")
         if total > max_bytes:
             raise ArchiveError(f"{path.name}: unpacks to more than max_bytes {max_bytes:,}")
-        parts = [part for part in pure.parts if part != "."]
-        if len(parts) < 2 or not is_image_file(PurePosixPath(*parts)):
-            skipped.append(file.name)
-            continue
-        yield Member("/".join(parts[-2:]), parts[-2], _content(path, file))
+        yield file._replace(name=pure.as_posix())
 
 
-def _content(path: Path, file: _File) -> bytes:
-    opened = file.open()
-    assert opened is not None  # tarfile gives None for what is not a regular file
-    with opened:
-        content = opened.read(file.size + 1)
-    if len(content) != file.size:
-        raise ArchiveError(f"{path.name}: {file.name!r} does not have the size that is stated")
-    return content
+def _files_of(path: Path) -> Iterator[File]:
+    if path.is_dir():
+        return _folder_files(path)
+    return _zip_files(path) if zipfile.is_zipfile(path) else _tar_files(path)
 
 
-def _tar_files(path: Path) -> Iterator[_File]:
+def _tar_files(path: Path) -> Iterator[File]:
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
             if member.isdir():
@@ -125,10 +156,10 @@ def _tar_files(path: Path) -> Iterator[_File]:
             if not member.isreg():
                 kind = "link" if member.issym() or member.islnk() else "device"
                 raise ArchiveError(f"{path.name}: {member.name!r} is a {kind}")
-            yield _File(member.name, member.size, partial(archive.extractfile, member))
+            yield File(path.name, member.name, member.size, partial(archive.extractfile, member))
 
 
-def _zip_files(path: Path) -> Iterator[_File]:
+def _zip_files(path: Path) -> Iterator[File]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if info.is_dir():
@@ -136,36 +167,49 @@ def _zip_files(path: Path) -> Iterator[_File]:
             mode = info.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 raise ArchiveError(f"{path.name}: {info.filename!r} is a link or a device")
-            yield _File(info.filename, info.file_size, partial(archive.open, info))
+            yield File(path.name, info.filename, info.file_size, partial(archive.open, info))
 
 
-def pack_folder(folder: Path, destination: Path) -> None:
-    """Writes the images of a folder with one sub-folder per class to an uncompressed tar.
+def _folder_files(folder: Path) -> Iterator[File]:
+    for path in sorted(_walk(folder, {os.path.realpath(folder)})):
+        name = path.relative_to(folder).as_posix()
+        yield File(folder.name, name, path.stat().st_size, partial(_opened, path))
 
-    The images are sorted by name and have no owners, modes and times, so that the same images
-    always give the same bytes. One line says how many other files are left out.
 
-    Raises:
-        ArchiveError: the folder has no images in sub-folders.
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _walk(folder: Path, above: set[str]) -> Iterator[Path]:
+    """The files in a folder of the user, whose links are followed, but not in circles."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            real = os.path.realpath(path)
+            if real not in above:
+                yield from _walk(path, above | {real})
+        elif path.is_file():
+            yield path
+        elif path.is_symlink() and not path.name.startswith("."):  # editors lock files with such
+            raise ArchiveError(f"{path} is a link that leads nowhere: remove it")
+
+
+def pack_folder(folder: Path, destination: Path, names: Iterable[str] | None = None) -> None:
+    """Writes files of a folder to an uncompressed tar.
+
+    The files are sorted by name and have no owners, modes and times, so that the same files
+    always give the same bytes.
+
+    Args:
+        names: relative to the folder; None packs all images by their names
+            (:func:`classifier.formats.image_files.is_image_file`).
     """
-    images = sorted(
-        path
-        for path in folder.glob("*/*")
-        if is_image_file(path.relative_to(folder)) and path.is_file()
-    )
-    if not images:
-        raise ArchiveError(f"{folder}: no images in sub-folders (one sub-folder per class)")
-    others = sum(path.is_file() for path in folder.rglob("*")) - len(images)
-    if others > 0:  # rglob does not follow links to folders, unlike glob
-        log.info(
-            "%s: files left out: %s (%s, or not in a sub-folder of the first level)",
-            folder,
-            f"{others:,}",
-            SKIPPED,
-        )
+    if names is None:
+        files = (path.relative_to(folder) for path in _walk(folder, {os.path.realpath(folder)}))
+        names = [name.as_posix() for name in files if is_image_file(name)]
     with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT) as archive:
-        for path in images:
-            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+        for name in sorted(names, key=lambda name: PurePosixPath(name).parts):
+            path = folder / name
+            entry = tarfile.TarInfo(name)
             entry.size = path.stat().st_size
             with path.open("rb") as file:
                 archive.addfile(entry, file)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from classifier.formats.archive import ArchiveError, pack_folder
+from classifier.formats.archive import ArchiveError
 from classifier.formats.npz import ArraysError
 from classifier.sources.drawings import write_drawings
 from classifier.sources.http import DownloadError, download
@@ -53,7 +53,7 @@ def fetch_first(
 
     Raises:
         InputError: no source has the file. The message has one line per source with the reason,
-            and a last line that says what to do.
+            and a last line that says what to do. Or what ``place`` raises of other kinds.
     """
     sources = [source for source in wanted.sources if kind in ("auto", source.kind)]
     title = f"{wanted.group} '{wanted.name}'"
@@ -91,9 +91,12 @@ def fetch_first(
 
 
 def from_folder(source: Source, fetched: Path, access: Access, wanted: Obtainable) -> None:
+    """Copies the file. A folder stays where it is, and ``fetched`` is a link to it."""
     path = Path(_required(source, "path")).expanduser()
+    if path.is_dir() and not wanted.takes_folder:
+        raise SourceError(f"{path} is a folder: name a file")
     if path.is_dir():
-        pack_folder(path, fetched)
+        fetched.symlink_to(path.resolve(), target_is_directory=True)
     elif path.is_file():
         verify(path, source.sha256, source.bytes)
         shutil.copyfile(path, fetched)
@@ -158,7 +161,7 @@ def from_sample(source: Source, fetched: Path, access: Access, wanted: Obtainabl
     write_drawings(fetched)
 
 
-# Each function writes the file of one kind of source to ``fetched``.
+# Each function makes ``fetched`` of one kind of source.
 FETCH: dict[Kind, Callable[[Source, Path, Access, Obtainable], None]] = {
     "folder": from_folder,
     "mirror": from_mirror,

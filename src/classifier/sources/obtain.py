@@ -5,8 +5,15 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from classifier.formats.archive import ArchiveError, read_images
-from classifier.formats.image_files import SKIPPED
+from classifier.formats.archive import ArchiveError, pack_folder
+from classifier.formats.contents import (
+    CONTENTS,
+    NOT_CHOSEN,
+    Entry,
+    read_contents,
+    taken,
+    write_contents,
+)
 from classifier.formats.npz import (
     classes_of_labels,
     read_npz,
@@ -14,6 +21,11 @@ from classifier.formats.npz import (
     verify_arrays,
     write_npz,
 )
+from classifier.layouts.error import LayoutError
+from classifier.layouts.find import find_layout
+from classifier.layouts.splits import lacking
+from classifier.layouts.summary import summarize
+from classifier.layouts.survey import survey
 from classifier.sources.dataset import Dataset
 from classifier.sources.fetch import Access, SourceError, fetch_first
 from classifier.sources.source import Source
@@ -42,10 +54,12 @@ def obtain(dataset: Dataset, kind: str, destination: Path, access: Access) -> So
 def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
     """Reads the whole fetched file to verify its content, and moves it to ``destination``.
 
-    Archives of images do not change. Arrays are written again, so that all sources give the
-    same bytes.
+    Archives of images do not change; the images of a folder are packed. Beside them,
+    :mod:`classifier.formats.contents` says what each file is. Arrays are written again, so that
+    all sources give the same bytes.
 
     Raises:
+        LayoutError: the images do not lie in a layout, or have fewer than two classes.
         ArchiveError, ArraysError: the content is not what the dataset describes.
         SourceError: the file is a pickle, and the source does not have its hash.
     """
@@ -58,30 +72,77 @@ def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destinatio
             )
         arrays = (read_pickle if gzipped else read_npz)(fetched, max_bytes=dataset.max_bytes)
         verify_arrays(arrays, dataset.arrays or {})
-        classes_of_labels(arrays, dataset.classes)
+        names = classes_of_labels(arrays, dataset.classes)
+        if len(names) < 2:
+            raise LayoutError(f"{source}: all images have one label, {min(names)}: add others")
         write_npz(fetched, arrays)
+        fetched.replace(destination)
     else:
-        skipped: list[str] = []
-        counts = _images_per_folder(dataset, fetched, skipped)
-        if skipped:
-            log.info(
-                "%s: skipped files of the archive: %s (%s, or in no folder)",
-                dataset.name,
-                f"{len(skipped):,}",
-                SKIPPED,
-            )
-        missing = [name for name in dataset.classes or [] if name not in counts]
-        if missing or not counts:
-            raise ArchiveError(f"no images of class {', '.join(missing) or '(any)'} inside")
-        others = sorted(set(counts) - set(dataset.classes or counts))
-        if others:
-            log.warning(
-                "%s: left out %s images of folders that are not in classes: %s",
-                dataset.name,
-                f"{sum(counts[name] for name in others):,}",
-                ", ".join(others),
-            )
-    fetched.replace(destination)
+        _place_images(dataset, source, fetched, destination)
+
+
+def _place_images(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
+    folder = fetched.resolve() if fetched.is_dir() else None
+    files = survey(
+        folder or fetched,
+        f"{folder or source}",
+        max_bytes=dataset.max_bytes,
+        max_files=dataset.max_files,
+    )
+    found = find_layout(files, dataset.wanted)
+    entries = _chosen(dataset, found.entries)
+    log.info("%s: layout %s", dataset.name, f"{found.layout} {found.detail}".strip())
+    report(dataset.name, entries)
+    if folder:
+        pack_folder(folder, destination, taken(entries))
+    else:
+        fetched.replace(destination)
+    write_contents(destination.with_name(CONTENTS), entries)
+
+
+def _chosen(dataset: Dataset, entries: list[Entry]) -> list[Entry]:
+    """The entries, with those of other classes than the dataset's passed over."""
+    if dataset.classes is None:
+        return entries
+    chosen = set(dataset.classes)
+    if len(chosen) < max(2, len(dataset.classes)):
+        raise LayoutError(f"classes is {dataset.classes}: must be two or more different classes")
+    counts = Counter(entry.class_name for entry in entries if not entry.passed_over)
+    missing = [name for name in dataset.classes if name not in counts]
+    if missing:
+        raise ArchiveError(f"no images of class {', '.join(missing)} inside")
+    others = sorted(set(counts) - chosen)
+    if others:
+        log.warning(
+            "%s: left out %s images of classes that are not in classes: %s",
+            dataset.name,
+            f"{sum(counts[name] for name in others):,}",
+            ", ".join(others),
+        )
+    return [
+        entry if entry.passed_over or entry.class_name in chosen else _not_chosen(entry)
+        for entry in entries
+    ]
+
+
+def _not_chosen(entry: Entry) -> Entry:
+    return Entry(entry.file, passed_over=NOT_CHOSEN)
+
+
+def report(name: str, entries: list[Entry]) -> None:
+    """Logs how many images are taken, by class and split, and which files are passed over, and why.
+
+    Many files that are passed over, and a class that a split lacks, are warnings.
+    """
+    summary = summarize(entries)
+    for line in summary.images:
+        log.info("%s: %s", name, line)
+    for line in summary.passed_over:
+        log.log(logging.WARNING if summary.too_many else logging.INFO, "%s: %s", name, line)
+    if summary.too_many:
+        log.warning("%s: more than 5 %% of the files are passed over: see %s", name, CONTENTS)
+    for line in lacking(entries):
+        log.warning("%s: %s", name, line)
 
 
 def describe(dataset: Dataset, source: Source, path: Path) -> dict[str, object]:
@@ -109,11 +170,5 @@ def class_names(dataset: Dataset, path: Path) -> list[str]:
     if dataset.format == "npz":
         arrays = read_npz(path, max_bytes=dataset.max_bytes)
         return list(classes_of_labels(arrays, dataset.classes).values())
-    return sorted(_images_per_folder(dataset, path, []))
-
-
-def _images_per_folder(dataset: Dataset, path: Path, skipped: list[str]) -> Counter[str]:
-    images = read_images(
-        path, max_bytes=dataset.max_bytes, max_files=dataset.max_files, skipped=skipped
-    )
-    return Counter(image.class_name for image in images)
+    names = {entry.class_name for entry in taken(read_contents(path.with_name(CONTENTS))).values()}
+    return sorted(names)

@@ -38,3 +38,8 @@ class Obtainable:
     homepage: str | None = None
     license: str | None = None
     max_bytes: Count  # of the file, and of what an archive unpacks to
+
+    @property
+    def takes_folder(self) -> bool:
+        """Whether a folder will do in place of the file."""
+        return False

@@ -273,6 +273,95 @@ def test_by_hash_a_class_that_a_split_lacks_is_named() -> None:
     assert "\n" not in str(raised.value)
 
 
+def official(*splits: str) -> pd.DataFrame:
+    """Images whose official split is each of ``splits``, SIZES of each."""
+    parts = [table(SIZES, official=split).assign(of=split) for split in splits]
+    images = pd.concat(parts, ignore_index=True)
+    images["id"] = images["of"] + "/" + images["id"]
+    images["sha256"] = images["of"] + images["sha256"]
+    return images.drop(columns="of")
+
+
+@pytest.mark.parametrize("method", ["stratified", "hash"])
+@pytest.mark.parametrize(
+    ("splits", "made"),
+    [
+        (("train", "test"), "validation"),
+        (("train", "validation"), "test"),
+        (("train", "validation", "test"), None),
+    ],
+)
+def test_official_splits_stay_and_the_lacking_one_is_of_train(
+    splits: tuple[str, ...], made: str | None, method: Any
+) -> None:
+    images = official(*splits)
+    assigned = assign_splits(images, validation=0.2, test=0.2, seed=1, method=method)
+    own = images["official"]
+    for name in splits[1:]:
+        assert (assigned["split"][own == name] == name).all()
+    assert set(assigned["split"][own == "train"]) == ({"train", made} if made else {"train"})
+
+
+def test_official_splits_that_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    images = official("train", "validation", "test")
+    assigned = assign_splits(images, validation=0.2, test=0.2, seed=1, official="ignore")
+    assert assigned["split"].value_counts().to_dict() == {
+        "train": 360,
+        "validation": 120,
+        "test": 120,
+    }
+    assert (assigned["split"] != images["official"]).any()
+    assert caplog.messages == ["the dataset's own splits are ignored: all images are split anew"]
+    with pytest.raises(InputError, match="test is null, but official is ignore: set test"):
+        assign_splits(images, validation=0.2, test=None, seed=1, official="ignore")
+
+
+@pytest.mark.fault("a training image that is also an official test image", "dropped, counted")
+def test_training_images_of_official_splits_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    images = official("train", "validation", "test")
+    images.loc[[0, 1, 200], "sha256"] = images["sha256"][[400, 201, 402]].to_numpy()
+    assigned = assign_splits(images, validation=0.2, test=0.2, seed=1)
+    assert assigned["split"][[0, 1, 200]].tolist() == ["dropped"] * 3
+    assert caplog.messages == [
+        "images identical to one of test, dropped: 2",
+        "images identical to one of validation, dropped: 1",
+    ]
+
+
+@pytest.mark.fault("a class that an official split lacks", "one line")
+def test_a_class_that_an_official_split_lacks() -> None:
+    images = official("train", "test")
+    images = images[(images["class"] != "owl") | (images["official"] == "train")]
+    expected = "class 'owl' has no image in test, by the dataset's own splits: add images, leave"
+    with pytest.raises(InputError, match=expected):
+        assign_splits(images, validation=0.2, test=0.2, seed=1)
+
+
+@pytest.mark.parametrize("method", ["stratified", "hash"])
+def test_images_of_a_group_are_in_one_split(method: Any) -> None:
+    images = table(SIZES, repeats=30)
+    images["group"] = [f"patient {number // 2}" for number in range(len(images))]
+    images.loc[150:, "group"] = None
+    assigned = assign_splits(images, validation=0.2, test=0.2, seed=1, method=method)
+    assert set(assigned["split"]) == {"train", "validation", "test"}
+    assert (assigned["split"].groupby(images["group"]).nunique() == 1).all()
+    assert (assigned.groupby("sha256")["split"].nunique() == 1).all()
+    shuffled = images.sample(frac=1, random_state=3)
+    again = assign_splits(shuffled, validation=0.2, test=0.2, seed=1, method=method)
+    assert again.sort_index()["split"].equals(assigned["split"])
+
+
+@pytest.mark.fault("a group in two official splits", "stays there; one line")
+def test_a_group_that_official_splits_share_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    images = official("train", "test")
+    images["group"] = [f"patient {number}" for number in range(len(images))]
+    images.loc[0, "group"] = images["group"][200]
+    assigned = assign_splits(images, validation=0.2, test=0.2, seed=1)
+    assert set(assigned["split"][200:]) == {"test"}
+    expected = "groups that the dataset's own test split shares with others: 1 (patient 200)"
+    assert caplog.messages == [expected]
+
+
 def test_two_images_with_the_same_id() -> None:
     image = RawImage("cat/1", "cat", None, b"")
     with pytest.raises(InputError, match="two images have the id 'cat/1'"):
@@ -281,6 +370,6 @@ def test_two_images_with_the_same_id() -> None:
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     images = [RawImage("007", "1", None, np.zeros((2, 2), np.uint8))]
-    written = list_images(images, ["1"]).assign(split="train").drop(columns="official")
+    written = list_images(images, ["1"]).assign(split="train").drop(columns=["official", "group"])
     write_manifest(tmp_path / "a.csv", written)
     pd.testing.assert_frame_equal(read_manifest(tmp_path / "a.csv"), written, check_dtype=False)

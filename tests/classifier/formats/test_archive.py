@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from classifier.formats.archive import ArchiveError, pack_folder, read_images
+from classifier.formats.archive import ArchiveError, pack_folder, read_files, read_images
 
 LIMITS: dict[str, Any] = {"max_bytes": 10_000, "max_files": 10}
 
@@ -57,19 +57,11 @@ def test_images_by_folder(tmp_path: Path, kind: str) -> None:
                 archive.writestr(name, content)
     else:
         write_tar(path, entries, "w" if kind == "tar" else "w:gz")
-    skipped: list[str] = []
-    assert list(read_images(path, **LIMITS, skipped=skipped)) == [
+    assert list(read_images(path, **LIMITS)) == [
         ("cats/1.jpg", "cats", b"one"),
         ("dogs/12:30:05.PNG", "dogs", b"two"),
     ]
-    assert skipped == [
-        "top/LICENSE.txt",
-        "top/cats/.hidden.jpg",
-        "__MACOSX/top/cats/._1.jpg",
-        "top/.cache/1.jpg",
-        "top/dogs/notes.txt",
-        "loose.jpg",
-    ]
+    assert [file.name for file in read_files(path, **LIMITS)] == list(entries)
 
 
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
@@ -140,24 +132,29 @@ def test_packing_does_not_depend_on_times_and_modes(tmp_path: Path) -> None:
     assert [image.id for image in images] == ["a/1.jpg", "b/2.jpg"]
 
 
-@pytest.mark.fault("hidden and other files among the photos", "left out, with their number")
-def test_files_that_are_not_packed_are_counted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_gives_the_files_that_its_archive_gives(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
-    names = ["._1.jpg", ".DS_Store", "deep/2.jpg", "notes.txt", "1.jpg"]
-    for name in (*(f"a/{name}" for name in names), "loose.jpg", ".cache/1.jpg"):
+    contents = {"a/1.jpg": b"one", "a/deep/2.txt": b"two", ".hidden": b"three"}
+    for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    caplog.set_level("INFO")
-    pack_folder(folder, tmp_path / "a.tar")
-    assert [image.id for image in read_images(tmp_path / "a.tar", **LIMITS)] == ["a/1.jpg"]
-    assert caplog.messages == [
-        f"{folder}: files left out: 6 (hidden or without the suffix of an image, or not in a "
-        "sub-folder of the first level)"
-    ]
+        (folder / name).write_bytes(content)
+    (folder / "a" / "circle").symlink_to(folder)
+    archive = write_tar(tmp_path / "a.tgz", contents)
+    for path in (folder, archive):
+        found = {file.name: file.read() for file in read_files(path, **LIMITS)}
+        assert found == contents
+    with pytest.raises(ArchiveError, match="more than max_files 2 files"):
+        list(read_files(folder, max_bytes=10_000, max_files=2))
 
 
-def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="no images in sub-folders"):
-        pack_folder(tmp_path, tmp_path / "a.tar")
+@pytest.mark.fault("a link in a folder that leads nowhere", "one line")
+def test_a_broken_link_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "nothing")
+    with pytest.raises(ArchiveError, match=r"a\.jpg is a link that leads nowhere: remove it"):
+        list(read_files(tmp_path, **LIMITS))
+
+
+def test_an_unwanted_file_is_not_read_whole(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tgz", {"a/b.mp4": bytes(9000), "a/c.png": b"whole"})
+    read = [file.read(lambda head: head == b"whole") for file in read_files(path, **LIMITS)]
+    assert read == [None, b"whole"]

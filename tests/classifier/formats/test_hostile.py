@@ -17,7 +17,10 @@ from PIL import Image
 
 from classifier.formats.archive import ArchiveError, read_images
 from classifier.formats.npz import ArraysError, read_npz, read_pickle, write_npz
+from classifier.formats.tables import TableError, read_table
 from classifier.images.pixels import ImageError, to_pixels
+from classifier.layouts.survey import survey
+from classifier.support.errors import InputError
 
 FUZZED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -121,7 +124,16 @@ def test_a_damaged_archive(tmp_path: Path, kind: str, data: st.DataObject) -> No
     succeeds_or_raises(
         lambda: list(read_images(path, max_bytes=10_000, max_files=10)), ArchiveError
     )
+    succeeds_or_raises(lambda: survey(path, "any", max_bytes=10_000, max_files=10), InputError)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.fault("any bytes for a table of labels (fuzzed)", "rows or one line")
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+@FUZZED
+@given(content=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_any_bytes_as_a_table(suffix: str, content: bytes) -> None:
+    succeeds_or_raises(lambda: read_table(f"a.{suffix}", content), TableError)
 
 
 @pytest.mark.fault("damaged arrays (fuzzed)", "arrays or one line")

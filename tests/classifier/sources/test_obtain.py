@@ -81,7 +81,7 @@ def test_the_first_good_source_is_used(archives: tuple[bytes, bytes], states: li
             used = obtain(photos, "auto", data / "a.tar", access)
             assert used is sources[states.index("good")]
             assert sha256_of(data / "a.tar") == used.sha256
-            assert list(data.iterdir()) == [data / "a.tar"]
+            assert sorted(data.iterdir()) == [data / "a.tar", data / "contents.csv"]
         else:
             with pytest.raises(InputError) as raised:
                 obtain(photos, "auto", data / "a.tar", access)
@@ -106,11 +106,11 @@ def test_images_of_other_folders_are_left_out_in_one_line(
     photos = write_photos(tmp_path / "photos", per_class=2)
     chosen = dataset([Source(kind="folder", path=str(photos))], classes=["blue", "red"])
     obtain(chosen, "auto", tmp_path / "a.tar", Access(None, tmp_path))
-    expected = "any: left out 2 images of folders that are not in classes: green"
+    expected = "any: left out 2 images of classes that are not in classes: green"
     assert expected in caplog.messages
 
 
-def test_the_skipped_files_of_an_archive_are_counted_once(
+def test_what_each_file_is_stands_beside_the_archive(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "photos.zip"
@@ -120,7 +120,25 @@ def test_the_skipped_files_of_an_archive_are_counted_once(
     caplog.set_level("INFO")
     photos = dataset([Source(kind="folder", path=str(file))])
     obtain(photos, "auto", tmp_path / "a.tar", Access(None, tmp_path))
-    assert [message for message in caplog.messages if "skipped files" in message] == [
-        "any: skipped files of the archive: 3 (hidden or without the suffix of an image, or in no "
-        "folder)"
+    assert caplog.messages[1:] == [
+        "any: layout classes",
+        "any: images 2: a 1, b 1",
+        "any: passed over 2 (hidden): __MACOSX/b/._2.jpg, a/._1.jpg",
+        "any: passed over 1 (no image): LICENSE.txt",
+        "any: more than 5 % of the files are passed over: see contents.csv",
     ]
+    assert (tmp_path / "contents.csv").read_text() == (
+        "file,id,class,split,group,passed_over\n"
+        "LICENSE.txt,,,,,no image\n"
+        "__MACOSX/b/._2.jpg,,,,,hidden\n"
+        "a/._1.jpg,,,,,hidden\n"
+        "a/1.jpg,a/1.jpg,a,,,\n"
+        "b/2.jpg,b/2.jpg,b,,,\n"
+    )
+
+
+@pytest.mark.fault("a folder of photos where a file is needed", "one line")
+def test_a_folder_is_no_file_of_arrays(tmp_path: Path) -> None:
+    arrays = dataset([Source(kind="folder", path=str(tmp_path))], format="npz")
+    with pytest.raises(InputError, match="is a folder: name a file"):
+        obtain(arrays, "auto", tmp_path / "a.npz", Access(None, tmp_path))

@@ -1,0 +1,55 @@
+"""A short summary of a dataset's files: images by class and split, others by reason."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from classifier.formats.contents import NOT_CHOSEN, TABLE, Entry
+
+CLASSES = 10  # that a line names
+FILES = 3  # that a line names
+PASSED_OVER = 0.05  # the share of files from which on the summary is a warning
+
+
+class Summary(NamedTuple):
+    """Lines of text, and whether they are a warning."""
+
+    images: list[str]
+    passed_over: list[str]
+    too_many: bool
+
+
+def summarize(entries: Sequence[Entry]) -> Summary:
+    """The summary of all files of a dataset.
+
+    Files that ``classes`` leaves out, and the tables of labels, do not count for the warning.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for entry in sorted(entries):
+        if not entry.passed_over:
+            counts[entry.split][entry.class_name] += 1
+        elif entry.passed_over != TABLE:
+            reasons[entry.passed_over].append(entry.file)
+    order = [split for split in ("train", "validation", "test", "") if split in counts]
+    images = [_by_class(split, counts[split]) for split in order]
+    left_out = [
+        f"passed over {len(files):,} ({reason}): {_first(files, FILES)}"
+        for reason, files in sorted(reasons.items())
+    ]
+    unwanted = sum(len(files) for reason, files in reasons.items() if reason != NOT_CHOSEN)
+    total = unwanted + sum(map(Counter.total, counts.values()))
+    return Summary(images, left_out, unwanted > PASSED_OVER * total)
+
+
+def _by_class(split: str, counts: Counter[str]) -> str:
+    classes = [f"{name} {count:,}" for name, count in sorted(counts.items())]
+    named = split or "images"
+    return f"{named} {counts.total():,}: {_first(classes, CLASSES)}"
+
+
+def _first(names: Sequence[str], limit: int) -> str:
+    more = len(names) - limit
+    # A line break in a name would break the line.
+    text = ", ".join(" ".join(name.split()) for name in names[:limit])
+    return text + (f" and {more:,} more" if more > 0 else "")
