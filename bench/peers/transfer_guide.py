@@ -21,7 +21,7 @@ from keras import layers
 
 from classifier.layers import batch_normalization  # noqa: F401  a layer of the backbone
 
-SIZE = 192
+SIZE = 224
 BATCH_SIZE = 32
 EPOCHS = 10  # of each phase
 

@@ -58,7 +58,7 @@ def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
     best = int(history["epoch"][history["kept"] == 1].iloc[0])
     figure, panels = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
-        axes.plot(history["epoch"], history[name], color="#9aa7b5", label="training (augmented)")
+        axes.plot(history["epoch"], history[name], color="#9aa7b5", label="training")
         axes.plot(history["epoch"], history[f"val_{name}"], color="#1f5fa8", label="validation")
         axes.axvline(best, color="#c44", linewidth=1, linestyle=":", label=f"best epoch: {best}")
         axes.set(xlabel="epoch", ylabel=name)
