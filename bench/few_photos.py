@@ -4,8 +4,8 @@ $ python bench/few_photos.py --chart docs/few-photos.png        # half an hour
 
 Each draw takes that many training photos of each class, and as many validation photos, which choose
 the epoch (by the loss). Three contenders train on them: the head alone on the features of the
-frozen network, the recipe `standard`, and the recipe `scratch`. Each has as many epochs as the
-steps of STEPS take. The whole test split is read once per training, at its end. Prints a table: the
+frozen network, the recipe `standard`, and the recipe `scratch`. Each has as many epochs as its
+steps take. The whole test split is read once per training, at its end. Prints a table: the
 mean test accuracy of the draws, and their standard deviation. The pixel statistics of `scratch` are
 those of all training photos.
 """
@@ -28,13 +28,12 @@ from stages.configuration import build, configured
 from stages.layout import needed
 from stages.schemas import Train
 
-STEPS = {"epochs": 600, "fine_tune_epochs": 60}  # at most 32 images a step
-CONTENDERS = {  # by recipe: names, and the phases that they train
+CONTENDERS = {  # by recipe: names, and the steps of each phase, of at most 32 images
     "standard": {
-        "head alone": {"epochs"},
-        "recipe `standard`": {"epochs", "fine_tune_epochs"},
+        "head alone": {"epochs": 200, "fine_tune_epochs": 0},
+        "recipe `standard`": {"epochs": 200, "fine_tune_epochs": 40},
     },
-    "scratch": {"recipe `scratch`": {"epochs"}},
+    "scratch": {"recipe `scratch`": {"epochs": 400, "fine_tune_epochs": 0}},
 }
 
 
@@ -45,7 +44,7 @@ def drawn(labels: np.ndarray, per_class: int, draw: int) -> np.ndarray:
     return np.sort(np.concatenate([rows[:per_class] for rows in every]))
 
 
-def accuracy(folder: Path, per_class: int, draw: int, phases: set[str]) -> float:
+def accuracy(folder: Path, per_class: int, draw: int, phases: dict[str, int]) -> float:
     """Trains in ``folder`` on one draw; the accuracy of the whole test split."""
     accuracies = []
 
@@ -68,8 +67,8 @@ def accuracy(folder: Path, per_class: int, draw: int, phases: set[str]) -> float
         )
         data = data._replace(images=images, labels=labels, validation=validation)
         steps = -(-len(images) // config.batch_size)
-        for phase, count in STEPS.items():
-            setattr(config, phase, -(-count // steps) if phase in phases else 0)
+        for phase, count in phases.items():
+            setattr(config, phase, -(-count // steps))
         session.begin(config)
         model, feed, planned = train_stage.assemble(config, workers, data)
         with tempfile.TemporaryDirectory() as temporary:

@@ -135,7 +135,8 @@ def test_an_exported_model_names_what_made_it(checkout: Path, tmp_path: Path, fo
         line.split(maxsplit=1) for line in origin.describe(commit, pipeline).splitlines()
     )
     assert described["commit"].startswith(commit)
-    assert described["tiny.split"] == "{'validation': 0.2, 'test': 0.2, 'seed': 7}"
+    split = "{'official': 'ignore', 'validation': 0.2, 'test': 0.2, 'seed': 7}"
+    assert described["tiny.split"] == split
     assert described["data"].endswith(".dir")
     assert len(described["requirements.txt"]) == len(described["dvc.lock"]) == len("sha256 ") + 64
 
