@@ -303,6 +303,7 @@ def test_official_splits_stay_and_the_lacking_one_is_of_train(
 
 
 def test_official_splits_that_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     images = official("train", "validation", "test")
     assigned = assign_splits(images, validation=0.2, test=0.2, seed=1, official="ignore")
     assert assigned["split"].value_counts().to_dict() == {
@@ -318,6 +319,7 @@ def test_official_splits_that_are_ignored(caplog: pytest.LogCaptureFixture) -> N
 
 @pytest.mark.fault("a training image that is also an official test image", "dropped, counted")
 def test_training_images_of_official_splits_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     images = official("train", "validation", "test")
     images.loc[[0, 1, 200], "sha256"] = images["sha256"][[400, 201, 402]].to_numpy()
     assigned = assign_splits(images, validation=0.2, test=0.2, seed=1)
@@ -353,6 +355,7 @@ def test_images_of_a_group_are_in_one_split(method: Any) -> None:
 
 @pytest.mark.fault("a group in two official splits", "stays there; one line")
 def test_a_group_that_official_splits_share_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     images = official("train", "test")
     images["group"] = [f"patient {number}" for number in range(len(images))]
     images.loc[0, "group"] = images["group"][200]

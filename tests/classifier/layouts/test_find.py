@@ -78,6 +78,7 @@ def test_split_folders_below_class_folders() -> None:
 
 @pytest.mark.fault("a split folder without class folders", "named, with its images, passed over")
 def test_a_split_folder_without_class_folders_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     result = found(*numbered("train/cats", "train/dogs", "test"))
     assert result.layout == "splits"
     assert len(images(result)) == 8
@@ -143,6 +144,7 @@ def test_split_folders_of_images_with_a_pattern() -> None:
 
 @pytest.mark.fault("folders of places above those of the classes", "one line: set a pattern")
 def test_folders_above_those_of_the_classes_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     names = numbered("rome/cats", "rome/dogs", "oslo/cats", "oslo/dogs", "bonn/new")
     assert found(*names).layout == "classes"
     (line,) = caplog.messages

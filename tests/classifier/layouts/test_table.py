@@ -118,6 +118,7 @@ def test_split_folders_of_labelled_images() -> None:
 
 @pytest.mark.fault("paths without an image, images without a row", "counted, the first five named")
 def test_missing_and_surplus_files_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     more = [f"images/more{number}.jpg" for number in range(7)]
     rows = [*ROWS, ("gone", "cat")]
     found = labelled(csv(rows), IMAGES + more)
