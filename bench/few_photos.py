@@ -1,6 +1,6 @@
 """Few photos: what a pretrained network is worth, from 5 to 100 flowers of each class.
 
-$ python bench/few_photos.py --chart docs/few-photos.png        # half an hour
+$ python bench/few_photos.py --chart docs/few-photos.png
 
 Each draw takes that many training photos of each class, and as many validation photos, which choose
 the epoch (by the loss). Three contenders train on them: the head alone on the features of the
