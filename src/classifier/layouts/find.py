@@ -16,6 +16,7 @@ from classifier.layouts.splits import (
     splits_are_below,
     without_classes,
 )
+from classifier.layouts.summary import first_names
 from classifier.layouts.survey import Survey
 from classifier.layouts.table import by_table, check_labels
 from classifier.layouts.wanted import Found, Name, Wanted
@@ -154,7 +155,7 @@ def _by_tables(files: Survey, wanted: Wanted, refused: list[str]) -> Found:
     labels = by_table(files.images, tables, root, files.place)
     named = ", ".join(names)
     lines = [
-        f"{named}: {what}: {len(names_of):,} ({_first(names_of)})"
+        f"{named}: {what}: {len(names_of):,} ({first_names(names_of, NAMED)})"
         for what, names_of in (
             ("paths without an image", labels.missing),
             ("images without a row", labels.surplus),
@@ -171,8 +172,3 @@ def _by_tables(files: Survey, wanted: Wanted, refused: list[str]) -> Found:
     detail = f"{named}, columns {', '.join(f'{name}' for name in columns if name)}"
     used = [Entry(name, passed_over=TABLE) for name in names]
     return Found("table", detail, [*labels.entries, *used])
-
-
-def _first(names: list[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")

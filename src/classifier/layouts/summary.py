@@ -34,7 +34,7 @@ def summarize(entries: Sequence[Entry]) -> Summary:
     order = [split for split in ("train", "validation", "test", "") if split in counts]
     images = [_by_class(split, counts[split]) for split in order]
     left_out = [
-        f"passed over {len(files):,} ({reason}): {_first(files, FILES)}"
+        f"passed over {len(files):,} ({reason}): {first_names(files, FILES)}"
         for reason, files in sorted(reasons.items())
     ]
     unwanted = sum(len(files) for reason, files in reasons.items() if reason != NOT_CHOSEN)
@@ -45,10 +45,11 @@ def summarize(entries: Sequence[Entry]) -> Summary:
 def _by_class(split: str, counts: Counter[str]) -> str:
     classes = [f"{name} {count:,}" for name, count in sorted(counts.items())]
     named = split or "images"
-    return f"{named} {counts.total():,}: {_first(classes, CLASSES)}"
+    return f"{named} {counts.total():,}: {first_names(classes, CLASSES)}"
 
 
-def _first(names: Sequence[str], limit: int) -> str:
+def first_names(names: Sequence[str], limit: int) -> str:
+    """The first ``limit`` names in one line, and how many more there are."""
     more = len(names) - limit
     # A line break in a name would break the line.
     text = ", ".join(" ".join(name.split()) for name in names[:limit])

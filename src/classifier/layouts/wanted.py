@@ -8,13 +8,14 @@ from classifier.formats.contents import Entry
 from classifier.layouts.columns import Role
 
 Name = Literal["classes", "splits", "table", "pattern"]
+Layout = Literal["auto", Name]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What the dataset's YAML file says of the layout; see conf/download.yaml."""
 
-    layout: Literal["auto", "classes", "splits", "table", "pattern"] = "auto"
+    layout: Layout = "auto"
     classes: list[str] | None = None
     pattern: str | None = None
     table: str | list[str] | None = None

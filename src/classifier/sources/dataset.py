@@ -5,12 +5,11 @@ from typing import ClassVar, Literal
 from pydantic.dataclasses import dataclass
 
 from classifier.layouts.columns import Role
-from classifier.layouts.wanted import Wanted
+from classifier.layouts.wanted import Layout, Wanted
 from classifier.sources.source import Obtainable
 from classifier.support.limits import NESTED, ClassName, Count, ValueRange
 
 Format = Literal["npz", "folders"]
-Layout = Literal["auto", "classes", "splits", "table", "pattern"]
 
 
 @dataclass(kw_only=True, config=NESTED)
