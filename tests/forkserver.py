@@ -176,7 +176,8 @@ def serve(address: str, owner: int) -> None:
                 poll.unregister(number)
                 os.close(number)
                 _, status = os.waitpid(pid, 0)
-                if of_client in clients:
+                # A later command may have the number of one that is gone.
+                if clients.get(of_client, (None, 0))[1] == pid:
                     client, _ = clients.pop(of_client)
                     poll.unregister(client)
                     code = os.waitstatus_to_exitcode(status)
