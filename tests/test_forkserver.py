@@ -8,7 +8,7 @@ from conftest import COMMANDS, command
 WAITS = "import time; memory = bytearray(400_000_000); print('ready', flush=True); time.sleep(100)"
 
 
-def test_a_killed_command_does_not_end_the_next_one(tmp_path: Path):
+def test_a_killed_command_does_not_end_the_next_one(tmp_path: Path) -> None:
     command("python", "-c", "pass", cwd=tmp_path)
     for _ in range(3):
         words = [str(COMMANDS / "python"), "-c", WAITS]
