@@ -235,8 +235,8 @@ def measure(
         "accuracy": accuracy,
         "accuracy_lost": float((expected.argmax(axis=1) == labels).mean()) - accuracy,
         "largest_difference": float(np.abs(probabilities - expected).max()),
-        ONE: _milliseconds(predict, batch[:1], repeats=50),
-        MANY: _milliseconds(predict, batch, repeats=5),
+        ONE: _milliseconds(predict, batch[:1]),
+        MANY: _milliseconds(predict, batch),
     }
 
 
@@ -244,10 +244,11 @@ def _in_batches(predict: Predict, images: Images) -> np.ndarray:
     return np.concatenate([predict(batch) for batch in batches(images, BATCH)])
 
 
-def _milliseconds(predict: Predict, images: np.ndarray, *, repeats: int) -> float:
-    predict(images)  # the first call allocates memory
-    times = []
-    for _ in range(repeats):
+def _milliseconds(predict: Predict, images: np.ndarray) -> float:
+    """The median time of the calls that begin within a second, and of three calls at least."""
+    times: list[float] = []
+    begun = time.perf_counter()
+    while len(times) < 3 or time.perf_counter() < begun + 1:
         start = time.perf_counter()
         predict(images)
         times.append(1000 * (time.perf_counter() - start))
