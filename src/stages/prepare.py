@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Collection
 from importlib.machinery import PathFinder
-from os.path import abspath, relpath
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,8 @@ def unknown_to_git() -> list[str]:
     if not files:
         return []
     return [
-        f"git does not track {first_names(files, 3)}: 'git add' before 'dvc exp run --queue', whose "
-        "copy has only what git tracks"
+        f"git does not track {first_names(files, 3)}: 'git add' before 'dvc exp run --queue', "
+        "whose copy has only what git tracks"
     ]
 
 
@@ -168,7 +168,7 @@ def read_by_download(section: Any, pipelines: Collection[Any]) -> str | None:
     except (TypeError, ValueError):
         return None  # the stage says what is wrong
     path = depends_on.first_folder(places, section.get("source") or "auto")
-    return path if path is None or is_tracked(path) else Path(abspath(path)).as_posix()
+    return path if path is None or is_tracked(path) else Path(path).resolve().as_posix()
 
 
 def read_by_train(section: Any, pipelines: Collection[Any]) -> str | None:
