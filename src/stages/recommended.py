@@ -78,7 +78,7 @@ def recommend(entries: Sequence[Entry], pictures: Pictures) -> Recommended:
         reasons.append(
             (
                 "augment policy crops",
-                "it mirrors pictures: where left and right matter, flip: false",
+                "it mirrors pictures; where left and right matter: policy: {crop: {flip: false}}, and views: none",
             )
         )
     sections["split"], reason = split

@@ -366,7 +366,7 @@ def test_dvc_runs_the_new_pipeline(
     write_params(params)
     command("dvc", "repro", "export@pets", cwd=project)
     metrics = json.loads((project / "reports" / "pets" / "metrics.json").read_text())
-    assert metrics["images"] == (36 if layout == "splits" else 6)
+    assert metrics["images"] == (36 if layout == "splits" else 5)
     if layout == "splits":
         return
     command("git", "add", "conf/dataset/pets.yaml", "params.yaml", cwd=project)

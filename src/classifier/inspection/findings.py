@@ -11,6 +11,7 @@ from classifier.layouts.summary import first_names, summarize
 
 FEW = 20  # images of a class: fewer leave three or less to test
 UNEQUAL = 10  # times as many images in one class as in another
+MIXED = 0.1  # share of the pictures: fewer that are grey, or have colours, are exceptions
 NAMED = 5  # classes and files that a line names
 
 
@@ -30,7 +31,7 @@ def what_looks_wrong(entries: Sequence[Entry], pictures: Pictures) -> list[str]:
             f"({first_names(pictures.unreadable, NAMED)}): remove them, or set normalize: "
             "{undecodable: drop}"
         )
-    if pictures.decoded > pictures.grey > 0:
+    if MIXED <= pictures.grey / max(1, pictures.decoded) <= 1 - MIXED:
         lines.append(
             f"{pictures.grey:,} of {pictures.decoded:,} images that were looked at are grey, the "
             "others have colours: do the classes differ by that?"

@@ -3,6 +3,7 @@
 import tarfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from classifier.inspection.overview import overview
 from classifier.inspection.pictures import Pictures, measure, measure_arrays
 
 
-def save(folder: Path, name: str, mode: str, size: tuple[int, int], **options: object) -> Entry:
+def save(folder: Path, name: str, mode: str, size: tuple[int, int], **options: Any) -> Entry:
     rng = np.random.default_rng(len(name))
     image = Image.fromarray(rng.integers(0, 255, (size[1], size[0]), np.uint8)).convert(mode)
     image.save(folder / name, **options)
@@ -52,6 +53,8 @@ def test_formats_sizes_and_colours(folder: tuple[Path, list[Entry]], packed: boo
     assert pictures.shorter_side == 40
     assert (pictures.decoded, pictures.grey, pictures.all_grey) == (7, 5, False)
     assert (pictures.deep, pictures.unreadable) == (1, ["broken.png"])
+    (mixed,) = [line for line in what_looks_wrong(entries, pictures) if "grey" in line]
+    assert mixed.startswith("5 of 7 images that were looked at are grey, the others have colours")
     lines = overview(entries, pictures)
     assert "colours      colour, 5 grey (7 images looked at)" in lines
     assert "sizes        smallest 10 x 8, median 60 x 40, largest 400 x 300 pixels" in lines
