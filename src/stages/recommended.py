@@ -75,12 +75,8 @@ def recommend(entries: Sequence[Entry], pictures: Pictures) -> Recommended:
         colours += ", but the pretrained network takes three channels"
     reasons.append((f"normalize.channels {normalize['channels']}", colours))
     if sections["augment"]["groups"]["policy"] == "crops":
-        reasons.append(
-            (
-                "augment policy crops",
-                "it mirrors pictures; where left and right matter: policy: {crop: {flip: false}}, and views: none",
-            )
-        )
+        unmirrored = "where left and right matter: policy: {crop: {flip: false}}, and views: none"
+        reasons.append(("augment policy crops", f"it mirrors pictures; {unmirrored}"))
     sections["split"], reason = split
     reasons.append(reason)
     images = max(1, _to_train(table, sections["split"]))
