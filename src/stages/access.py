@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from classifier.sources.fetch import Access
-from stages.layout import main_checkout
+from stages.layout import located, main_checkout
 
 
 def machine_access(attempts: int, timeout: float) -> Access:
@@ -20,4 +20,5 @@ def machine_access(attempts: int, timeout: float) -> Access:
         downloads=main_checkout() / ".dvc" / "tmp" / "downloads",
         attempts=attempts,
         timeout=timeout,
+        locate=located,
     )

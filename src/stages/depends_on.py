@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from stages.layout import output
+from stages.layout import located, output
 
 log = logging.getLogger(__name__)
 MLFLOW = ("models:/", "runs:/")  # beginnings of the URI of a model in MLflow
@@ -45,7 +45,7 @@ def first_folder(sources: Sequence[Place], kind: str) -> str | None:
     """The folder or file that a dataset comes from, if its first source is one that exists."""
     first = next((source for source in sources if kind in ("auto", source.kind)), None)
     path = first.path if first and first.kind == "folder" else None
-    return _expanded(path) if path and Path(path).expanduser().exists() else None
+    return located(path).as_posix() if path and located(path).exists() else None
 
 
 def base_file(model: Any, pipelines: Collection[Any]) -> str | None:

@@ -36,6 +36,23 @@ def head() -> str | None:
         return None
 
 
+def is_tracked(path: str) -> bool:
+    """Whether git tracks a file of the working directory, or one that is in a folder of it."""
+    try:
+        return bool(git("ls-files", "--", path))
+    except InputError:  # there is no git, or the path is outside the repository
+        return False
+
+
+def not_tracked(*paths: str) -> list[str]:
+    """The files below these paths that git neither tracks nor ignores; none without git."""
+    options = ("--others", "--exclude-standard")
+    try:
+        return [name for name in git("ls-files", "-z", *options, "--", *paths).split("\0") if name]
+    except InputError:
+        return []
+
+
 def uncommitted() -> str:
     """How the working directory differs from its commit; empty if it does not.
 

@@ -42,6 +42,16 @@ def checkpoints(key: str) -> Path:
     return main_checkout() / ".dvc" / "tmp" / "trainings" / key
 
 
+def located(path: str) -> Path:
+    """The file or folder that a path of a dataset's YAML file means; ``~`` is the home folder.
+
+    A relative path begins in the checkout. The copy of a queued experiment has only what git
+    tracks: other photos are those of the main checkout.
+    """
+    here = Path(path).expanduser()
+    return here if here.exists() else main_checkout() / here
+
+
 def main_checkout() -> Path:
     """The checkout that the user works in: a queued DVC experiment runs in a copy of it.
 

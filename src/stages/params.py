@@ -47,8 +47,11 @@ def _load(yaml: YAML) -> Any:
     return params
 
 
-def check_names(names: Sequence[Any]) -> None:
+def check_names(names: Sequence[Any], kind: str = f"{PARAMS} has the pipeline") -> None:
     """Checks the names of pipelines, which become names of DVC stages, folders and MLflow models.
+
+    Args:
+        kind: what a message calls a name.
 
     Raises:
         InputError: a name is not a NAME, is TAKEN or too long, or differs from another in case
@@ -57,7 +60,7 @@ def check_names(names: Sequence[Any]) -> None:
     lower: dict[str, str] = {}
     for name in names:
         text = " ".join(str(name).split())
-        place = f"{PARAMS} has the pipeline '{text}'"
+        place = f"{kind} '{text}'"
         if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > LONGEST:
             raise InputError(
                 f"{place}: a name is a letter, then letters of A to Z, digits, _ and -, at most "
@@ -90,6 +93,22 @@ def pipelines() -> dict[str, Any]:
     return {name: sections or {} for name, sections in _load(YAML(typ="safe"))["pipelines"].items()}
 
 
+def value(sections: Any, *keys: str) -> Any:
+    """The value of a key below other keys; None where there is none."""
+    for key in keys:
+        sections = sections.get(key) if isinstance(sections, dict) else None
+    return sections
+
+
+def used_by(dataset: str) -> list[str]:
+    """The pipelines of another name that have the dataset."""
+    return [
+        name
+        for name, sections in pipelines().items()
+        if name != dataset and value(sections, "download", "groups", "dataset") == dataset
+    ]
+
+
 def read_params() -> Any:
     """The content of params.yaml with its comments, for :func:`write_params`.
 
@@ -97,6 +116,38 @@ def read_params() -> Any:
         InputError: as :func:`pipelines`.
     """
     return _load(round_trip())
+
+
+def params_without(pipeline: str) -> Any:
+    """The content of params.yaml without a pipeline's section, for :func:`write_params`.
+
+    The comments right above the section go with it; ruamel.yaml would take those above the next.
+    ``pipelines`` is None if there was no other.
+
+    Raises:
+        InputError: as :func:`pipelines`, or another part of the file refers to the section.
+    """
+    params = read_params()
+    of_file = params["pipelines"]
+    if of_file.fa.flow_style():
+        del of_file[pipeline]
+        return params
+    lines = PARAMS.read_text("utf-8").splitlines(keepends=True)
+    start, column = of_file.lc.key(pipeline)
+    end = start + 1
+    while end < len(lines) and (not lines[end].strip() or _indentation(lines[end]) > column):
+        end += 1
+    while lines[start - 1].lstrip().startswith("#") and _indentation(lines[start - 1]) == column:
+        start -= 1
+    try:
+        return round_trip().load("".join(lines[:start] + lines[end:]).rstrip() + "\n")
+    except YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{PARAMS} is no YAML without pipelines.{pipeline}: {reason}") from None
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def write_params(params: Any) -> None:

@@ -18,9 +18,11 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
+from classifier.layouts.summary import first_names
 from classifier.sources.source import Source
 from classifier.support.errors import InputError
 from stages import depends_on
+from stages.git import is_tracked, not_tracked
 from stages.layout import output
 from stages.params import read_params, round_trip, write_params
 from stages.schemas import SCHEMAS
@@ -74,6 +76,17 @@ def without_git() -> list[str]:
     return [f"no git repository here: 'dvc {' '.join(words)}', which DVC needs to run without one"]
 
 
+def unknown_to_git() -> list[str]:
+    """A line, if git does not track a file of conf/ or src/ yet."""
+    files = not_tracked("conf", "src")
+    if not files:
+        return []
+    return [
+        f"git does not track {first_names(files, 3)}: 'git add' before 'dvc exp run --queue', "
+        "whose copy has only what git tracks"
+    ]
+
+
 def completed(
     pipeline: str, stage: str, section: Any, pipelines: Collection[Any]
 ) -> tuple[Any, list[str]]:
@@ -119,7 +132,8 @@ def add_groups(place: str, stage: str, section: Any) -> list[str]:
 def add_dependency(pipeline: str, stage: str, section: Any, path: str | None) -> list[str]:
     """Sets ``depends_on`` of a section to the path that the stage reads, or to the default.
 
-    A value that covers the path stays, and so does any other where the stage reads no such path.
+    A value that covers the path stays, and so does any other where the stage reads no such path. A
+    relative value does not cover an absolute path in the copy of a queued experiment.
     """
     place, given = f"pipelines.{pipeline}.{stage}", section.get("depends_on")
     if path and path == (output("train", pipeline) / "model.keras").as_posix():
@@ -128,7 +142,7 @@ def add_dependency(pipeline: str, stage: str, section: Any, path: str | None) ->
         if given is None:
             section["depends_on"] = depends_on.known_to_dvc(path or depends_on.default(stage))
             return [f"params.yaml: {place}: added depends_on: {section['depends_on']}"]
-        if not isinstance(given, str) or not path or depends_on.covers(given, path):
+        if not isinstance(given, str) or not path or _stays(given, path):
             depends_on.known_to_dvc(str(given))
             return []
     except ValueError as error:
@@ -137,15 +151,24 @@ def add_dependency(pipeline: str, stage: str, section: Any, path: str | None) ->
     return [f"params.yaml: {place}: changed depends_on from {given} to {path}"]
 
 
+def _stays(given: str, path: str) -> bool:
+    everywhere = Path(given).is_absolute() or not Path(path).is_absolute()
+    return everywhere and depends_on.covers(given, path)
+
+
 def read_by_download(section: Any, pipelines: Collection[Any]) -> str | None:
-    """The local folder or file that the section's dataset comes from."""
+    """The local folder or file that the section's dataset comes from.
+
+    It is absolute where git does not track it: the copy of a queued experiment does not have it.
+    """
     dataset = _chosen("dataset", section)
     sources = dataset.get("sources")
     try:
         places = [Source(**source) for source in sources or []]
     except (TypeError, ValueError):
         return None  # the stage says what is wrong
-    return depends_on.first_folder(places, section.get("source") or "auto")
+    path = depends_on.first_folder(places, section.get("source") or "auto")
+    return path if path is None or is_tracked(path) else Path(path).resolve().as_posix()
 
 
 def read_by_train(section: Any, pipelines: Collection[Any]) -> str | None:
@@ -237,7 +260,7 @@ def module_file(target: str) -> Path | None:
 
 def main() -> None:
     try:
-        for line in [*prepare(), *without_git()]:
+        for line in [*prepare(), *without_git(), *unknown_to_git()]:
             print(line)
     except InputError as error:
         sys.exit(f"prepare: {error}")

@@ -40,7 +40,12 @@ def apply_recipe(recipe: str, only: list[str]) -> list[str]:
         raise InputError(f"no recipe '{recipe}': {nearest(recipe, recipes)}")
     sections = round_trip().load(Path("conf", "recipe", f"{recipe}.yaml"))
     changed = []
-    for pipeline in only or list(sections):
+    # A pipeline that was removed is still in the recipes.
+    there = [pipeline for pipeline in sections if pipeline in params["pipelines"]]
+    others = [pipeline for pipeline in sections if pipeline not in there]
+    if there and others and not only:
+        print(f"passed over {', '.join(others)}: not in params.yaml")
+    for pipeline in only or there or list(sections):
         files = {"params.yaml": params["pipelines"], f"recipe {recipe}": sections}
         for file, pipelines in files.items():
             if pipeline not in pipelines:

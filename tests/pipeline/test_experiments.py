@@ -12,7 +12,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from conftest import command, commit_all, experiment_id, write_project
+from conftest import PYTHON, command, commit_all, experiment_id, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +57,18 @@ def test_swapping_a_group_is_one_option(repository: Path) -> None:
     client = MlflowClient(f"sqlite:///{repository / 'mlflow.db'}")
     assert client.get_model_version("tiny", "2").tags["dvc.experiment"] == "swapped"
     assert client.get_registered_model("tiny").aliases == {"candidate": 1, "champion": 1}
+
+
+@pytest.mark.fault("a relative folder of photos, in a queued experiment", "the photos are found")
+def test_a_queued_experiment_finds_the_photos_of_the_main_checkout(tmp_path: Path) -> None:
+    folder = write_project(tmp_path / "project")
+    for file in (folder / "conf" / "dataset" / "tiny.yaml", folder / "params.yaml"):
+        file.write_text(file.read_text().replace(f"{folder}-photos", "../project-photos"))
+    commit_all(folder)
+    command(PYTHON, "-m", "stages.prepare", cwd=folder, PYTHONPATH=str(folder / "src"))
+    command("dvc", "exp", "run", "--queue", "--name", "copied", "download@tiny", cwd=folder)
+    printed = command("dvc", "exp", "run", "--run-all", cwd=folder).stdout
+    assert "copied" in names(folder), printed
 
 
 def names(folder: Path) -> list[str]:

@@ -41,6 +41,24 @@ def test_a_dataset_of_a_folder_that_exists(tmp_path: Path) -> None:
     assert first_folder([], "auto") is None
 
 
+def test_a_relative_folder_in_the_copy_of_a_queued_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main, copy = tmp_path / "main", tmp_path / "main" / ".dvc" / "tmp" / "exps" / "copy"
+    copy.mkdir(parents=True)
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(main))
+    outside, tracked = Source(kind="folder", path="../photos"), Source(kind="folder", path="mine")
+    found = first_folder([outside], "auto")
+    assert found is not None
+    assert Path(found).samefile(tmp_path / "photos")
+    assert covers(str(tmp_path / "photos"), found)
+    for folder in (main, copy):  # what the copy has is the experiment's
+        (folder / "mine").mkdir()
+    assert first_folder([tracked], "auto") == "mine"
+
+
 def test_a_folder_covers_what_is_in_it(project: Path) -> None:
     assert covers("models", "models/tiny/model.keras")
     assert covers("models/tiny/model.keras", str(project / "models" / "tiny" / "model.keras"))

@@ -8,7 +8,7 @@ import yaml
 
 from classifier.support.errors import InputError
 from conftest import PYTHON, command, commit_all
-from stages.prepare import prepare
+from stages.prepare import main, prepare
 
 SECTIONS = """\
 # My pipelines.
@@ -77,6 +77,51 @@ def test_dvc_runs_a_pipeline_whose_groups_are_the_defaults(project: Path) -> Non
     printed = command("dvc", "status", cwd=project).stdout
     assert "train@tiny" in printed
     assert "conf/strategy/single.yaml" in printed
+
+
+def relative_photos(project: Path, depends_on: str = "conf/download.yaml") -> Path:
+    """Gives the dataset a relative path; the folder of its photos."""
+    photos = project.parent / "project-photos"
+    dataset, params = project / "conf" / "dataset" / "tiny.yaml", project / "params.yaml"
+    dataset.write_text(dataset.read_text().replace(str(photos), "../project-photos"))
+    params.write_text(params.read_text().replace(str(photos), depends_on))
+    return photos
+
+
+@pytest.mark.parametrize("given", ["conf/download.yaml", "../project-photos", ".."])
+def test_a_relative_folder_is_a_dependency_in_a_copy_too(project: Path, given: str) -> None:
+    photos = relative_photos(project, given)
+    assert prepare() == [
+        f"params.yaml: pipelines.tiny.download: changed depends_on from {given} to {photos}"
+    ]
+    assert prepare() == []
+
+
+def test_photos_that_git_tracks_are_those_of_the_copy(project: Path) -> None:
+    relative_photos(project).rename(project / "photos")
+    dataset = project / "conf" / "dataset" / "tiny.yaml"
+    dataset.write_text(dataset.read_text().replace("../project-photos", "photos"))
+    commit_all(project)
+    assert prepare() == [
+        "params.yaml: pipelines.tiny.download: changed depends_on from conf/download.yaml to photos"
+    ]
+
+
+@pytest.mark.fault("a dataset that a queued experiment would not have", "one line by `make repro`")
+def test_files_that_git_does_not_track_are_named(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_all(project)
+    (project / "conf" / "dataset" / "pets.yaml").write_text("name: pets\n")
+    monkeypatch.chdir(project)
+    main()
+    assert capsys.readouterr().out == (
+        "git does not track conf/dataset/pets.yaml: 'git add' before 'dvc exp run --queue', whose "
+        "copy has only what git tracks\n"
+    )
+    command("git", "add", "conf", cwd=project)
+    main()
+    assert capsys.readouterr().out == ""
 
 
 def transfer_from(project: Path, base: str) -> None:

@@ -28,6 +28,7 @@ class Access:
     downloads: Path  # the folder for finished and interrupted downloads of URLs, by SHA-256
     attempts: int = 4  # per URL
     timeout: float = 30.0  # seconds
+    locate: Callable[[str], Path] = Path  # the file or folder that a path of a source means
 
 
 class SourceError(Exception):
@@ -92,7 +93,7 @@ def fetch_first(
 
 def from_folder(source: Source, fetched: Path, access: Access, wanted: Obtainable) -> None:
     """Copies the file. A folder stays where it is, and ``fetched`` is a link to it."""
-    path = Path(_required(source, "path")).expanduser()
+    path = access.locate(_required(source, "path")).expanduser()
     if path.is_dir() and not wanted.takes_folder:
         raise SourceError(f"{path} is a folder: name a file")
     if path.is_dir():

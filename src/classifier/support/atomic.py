@@ -36,6 +36,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
 
 
+@contextmanager
+def restored_on_error(*paths: Path) -> Iterator[None]:
+    """A block that changes these files all or not at all: an error gives back what they had."""
+    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    try:
+        yield
+    except BaseException:
+        for path, content in before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(content)
+        raise
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes ``content`` as indented JSON that ends with a line feed, atomically.
 
