@@ -2,20 +2,28 @@
 
 $ python -m stages.compare mnist                      # the two latest evaluated runs
 $ python -m stages.compare mnist convnet rosy-gnat    # the first with each of the others
+$ python -m stages.compare pets folds wider           # two cross-validations of stages.folds
 
-The arguments are names or ids of runs, as the MLflow UI shows them.
+The arguments are names or ids of runs, as the MLflow UI shows them, or names of cross-validations.
+McNemar's test of two runs counts that other images might have been tested. It does not count that
+another seed trains another model: a comparison of cross-validations does.
 """
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from classifier.apps.comparison import align, class_differences, mcnemar
+from classifier.apps.cross_validation import corrected_t_test, differences, out_of_fold
 from classifier.support.directions import direction, has_direction
 from classifier.support.errors import InputError
 from stages.configuration import pipeline_section
 from stages.layout import main_checkout
+
+if TYPE_CHECKING:
+    from classifier.tracking.evaluated import EvaluatedRun
 
 SIGNIFICANT = 0.05
 
@@ -29,6 +37,10 @@ def compare(pipeline: str, names: list[str]) -> None:
     from classifier import tracking
 
     pipeline_section(pipeline, "evaluate")
+    trials = {name: tracking.evaluated_trials(main_checkout(), pipeline, name) for name in names}
+    if any(trials.values()):
+        compare_cross_validations(trials)
+        return
     first, *others = tracking.evaluated_runs(main_checkout(), pipeline, names)
     runs = [first, *others]
     params = pd.DataFrame([run.params for run in runs])
@@ -54,6 +66,38 @@ def compare(pipeline: str, names: list[str]) -> None:
         print(
             f"\nonly {first.name} is right on {test.only_first} of {len(one):,} images, only "
             f"{other.name} on {test.only_second}: McNemar's p = {test.p_value:.2g}, {verdict}"
+        )
+
+
+def compare_cross_validations(trials: "dict[str, list[EvaluatedRun]]") -> None:
+    """Prints the accuracies by fold of cross-validations, and tests the first with each other.
+
+    Raises:
+        InputError: one of them is no cross-validation, or their folds differ.
+    """
+    tables = {}
+    for name, runs in trials.items():
+        choices = {
+            (int(run.params["split.fold"]), int(run.params["train.seed"])): run.predictions
+            for run in runs
+            if "split.fold" in run.params
+        }
+        if not choices:
+            raise InputError(f"'{name}' is no cross-validation: make one with stages.folds")
+        tables[name] = out_of_fold(choices)
+    first, *others = tables
+    accuracies = pd.DataFrame(
+        {name: table.groupby("fold")["correct"].mean() for name, table in tables.items()}
+    )
+    print(accuracies.to_string(float_format="%.4f"))
+    for other in others:
+        by_fold = differences(tables[first], tables[other])
+        p_value = corrected_t_test(by_fold)
+        verdict = "a real difference" if p_value < SIGNIFICANT else "may be chance"
+        print(
+            f"\n{other} minus {first}: {100 * by_fold.mean():+.2f} points, between "
+            f"{100 * by_fold.min():+.2f} and {100 * by_fold.max():+.2f} by fold; "
+            f"corrected t-test's p = {p_value:.2g}, {verdict}"
         )
 
 

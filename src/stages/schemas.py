@@ -52,6 +52,8 @@ class Split:
     classes: list[ClassName] | None
     method: Literal["stratified", "hash"]
     official: Literal["respect", "ignore"]
+    folds: Annotated[int, Field(ge=2)] | None
+    fold: Count
     seed: Seed
     duplicates: Literal["keep", "drop"]
     conflicting_labels: Literal["keep", "drop"]

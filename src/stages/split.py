@@ -42,6 +42,8 @@ def split(config: Split) -> None:
         seed=config.seed,
         method=config.method,
         official=config.official,
+        folds=config.folds,
+        fold=config.fold,
         duplicates=config.duplicates,
         conflicting_labels=config.conflicting_labels,
     )

@@ -106,6 +106,8 @@ def assign_splits(
     seed: int,
     method: Literal["stratified", "hash"] = "stratified",
     official: Literal["respect", "ignore"] = "respect",
+    folds: int | None = None,
+    fold: int = 1,
     duplicates: str = "keep",
     conflicting_labels: str = "drop",
 ) -> pd.DataFrame:
@@ -126,6 +128,9 @@ def assign_splits(
             fractions, meets them on average only, and logs the shares that it gave. With groups,
             both meet the sizes on average only.
         official: ``ignore`` splits all images anew.
+        folds: divides all images into this many folds for cross-validation, whatever ``test`` and
+            ``official`` say; ``validation`` and ``train`` divide what is not in the fold.
+        fold: the number of the fold that is the test split, from 1 on.
         duplicates: ``keep`` repeated images of a class, or ``drop`` all but the first.
         conflicting_labels: ``keep`` or ``drop`` images that have two or more classes.
 
@@ -134,12 +139,17 @@ def assign_splits(
 
     Raises:
         InputError: there is no official test split, a split has no image of a class, the splits
-            need more images than there are, or ``method`` is ``hash`` and a size is no fraction.
+            need more images than there are, ``method`` is ``hash`` and a size is no fraction,
+            there is no such fold, or a class has fewer images than there are folds.
     """
     table = table.assign(split="", bound=_bound(table))
     if conflicting_labels == "drop":
         table.loc[find_conflicts(table).index, "split"] = DROPPED
-    own = _official(table, test, official)
+    if folds is None:
+        own = _official(table, test, official)
+    else:
+        _check_fold(fold, folds, method)
+        own, test = pd.Series("", index=table.index, dtype=object), 0
     if duplicates == "drop":
         # Official images come first, so that the official splits keep all their images.
         order = own.map({"test": 0, "validation": 1}).fillna(2).sort_values(kind="stable").index
@@ -162,6 +172,10 @@ def assign_splits(
                 f"{len(groups):,}",
                 min(groups),
             )
+    if folds is not None:
+        rows = _in_fold(table[table["split"] == ""], fold, folds, seed)
+        table.loc[rows, "split"] = "test"
+        log.info("fold %d of %d is the test split: %s images", fold, folds, f"{len(rows):,}")
     free = table[table["split"] == ""]
     if method == "hash":
         shares = _shares(sizes)
@@ -198,6 +212,30 @@ def _official(table: pd.DataFrame, test: float | None, official: str) -> pd.Seri
     if official == "ignore" and len(counts):
         log.warning("the dataset's own splits are ignored: all images are split anew")
     return own
+
+
+def _check_fold(fold: int, folds: int, method: str) -> None:
+    if fold > folds:
+        raise InputError(f"fold is {fold}: must be at most {folds}, the number of folds")
+    if method == "hash":
+        raise InputError("method is hash, which makes no folds: set method: stratified")
+
+
+def _in_fold(free: pd.DataFrame, fold: int, folds: int, seed: int) -> pd.Index:
+    """The rows of one fold. Each row is in one fold; what is bound together is in the same one."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    for name, images in free.groupby("class")["bound"].nunique().items():
+        if images < folds:
+            raise InputError(
+                f"class '{name}' has {images} different images, too few for {folds} folds: add "
+                "images or take fewer folds"
+            )
+    free = free.sort_values("bound", kind="stable")  # the order of the files does not count
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    parts = splitter.split(free, free["label"], groups=free["bound"])
+    rows = [test for _, test in parts][fold - 1]
+    return free.index[rows]
 
 
 def _bound(table: pd.DataFrame) -> pd.Series:

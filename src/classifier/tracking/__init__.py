@@ -13,7 +13,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # seconds
 
-from classifier.tracking.evaluated import evaluated_runs
+from classifier.tracking.evaluated import evaluated_runs, evaluated_trials
 from classifier.tracking.failures import STORE_ERRORS, reason
 from classifier.tracking.outage import upload
 from classifier.tracking.registry import (
@@ -48,6 +48,7 @@ __all__ = [
     "NamedVersion",
     "TaggedVersion",
     "evaluated_runs",
+    "evaluated_trials",
     "finished_run",
     "fixed_uri",
     "log_to_sweep",

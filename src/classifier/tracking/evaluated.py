@@ -56,15 +56,41 @@ def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[Ev
     chosen = [_named(runs, name, experiment) for name in names] or runs[1::-1]
     counts = Counter(run.info.run_name for run in chosen)
     return [
-        EvaluatedRun(
-            run.info.run_name
-            + (f"-{run.info.run_id[:6]}" if counts[run.info.run_name] > 1 else ""),
-            run.data.params,
-            run.data.metrics,
-            _predictions(run),
-        )
+        _evaluated(run, f"-{run.info.run_id[:6]}" if counts[run.info.run_name] > 1 else "")
         for run in chosen
     ]
+
+
+@reaching_the_store()
+def evaluated_trials(root: Path, experiment: str, sweep: str) -> list[EvaluatedRun]:
+    """The evaluated runs of a sweep, the oldest first; empty if there is no such sweep.
+
+    Args:
+        root, experiment: see :func:`open_store`.
+        sweep: the name of the parent run, or the name of the DVC experiments without their
+            numbers. The latest of several is taken.
+
+    Raises:
+        InputError: the store cannot be reached.
+    """
+    experiment_id = open_store(root, experiment)
+    parents = [
+        run.info.run_id
+        for run in MlflowClient().search_runs([experiment_id], "tags.sweep != ''")
+        if run.data.tags["sweep"] == sweep
+        or run.data.tags["sweep"].startswith(f"experiments {sweep} of ")
+    ]
+    if not parents:
+        return []
+    runs = MlflowClient().search_runs(
+        [experiment_id], f"tags.mlflow.parentRunId = '{parents[0]}'", max_results=1000
+    )
+    return [_evaluated(run) for run in reversed(runs) if "test.accuracy" in run.data.metrics]
+
+
+def _evaluated(run: Run, suffix: str = "") -> EvaluatedRun:
+    name = run.info.run_name + suffix
+    return EvaluatedRun(name, run.data.params, run.data.metrics, _predictions(run))
 
 
 def _named(runs: list[Run], name: str, experiment: str) -> Run:

@@ -105,8 +105,15 @@ def _numbers(values: pd.Series) -> pd.Series:
     return values if numbers.isna().any() else numbers
 
 
-def log_to_sweep(root: Path, experiment: str, sweep: str, files: Sequence[Path]) -> str:
-    """Logs files as artifacts of a sweep's parent run; they replace files of the same name.
+def log_to_sweep(
+    root: Path,
+    experiment: str,
+    sweep: str,
+    files: Sequence[Path],
+    metrics: Mapping[str, float] | None = None,
+) -> str:
+    """Logs files as artifacts of a sweep's parent run, and metrics; they replace those of the same
+    name.
 
     Returns:
         The folder of the artifacts, or its URI if it is not on this machine.
@@ -114,6 +121,8 @@ def log_to_sweep(root: Path, experiment: str, sweep: str, files: Sequence[Path])
     client, parent = MlflowClient(), sweep_run(root, open_store(root, experiment), sweep)
     for file in files:
         client.log_artifact(parent, str(file))
+    for name, value in (metrics or {}).items():
+        client.log_metric(parent, name, value)
     return local_file_uri_to_path(client.get_run(parent).info.artifact_uri)
 
 

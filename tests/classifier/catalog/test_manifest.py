@@ -95,6 +95,25 @@ def test_the_seed_determines_the_split() -> None:
     assert splits(1) != splits(2)
 
 
+def test_each_image_is_in_one_fold_and_repeats_share_it() -> None:
+    images = table(SIZES, repeats=30, official="test")
+    folds = [
+        assign_splits(images, validation=0.2, test=None, folds=5, fold=fold, seed=1)
+        for fold in range(1, 6)
+    ]
+    tested = [set(assigned["id"][assigned["split"] == "test"]) for assigned in folds]
+    assert sorted(name for names in tested for name in names) == sorted(images["id"])
+    for assigned in folds:
+        assert (assigned.groupby("sha256")["split"].nunique() == 1).all()
+        counts = pd.crosstab(assigned["class"], assigned["split"])
+        assert (counts["test"] - counts.sum(axis=1) / 5).abs().max() <= 2
+        assert (counts > 0).all(axis=None)
+    shuffled = assign_splits(
+        images.sample(frac=1, random_state=3), validation=0.2, test=None, folds=5, fold=1, seed=1
+    )
+    assert shuffled.sort_index()["split"].tolist() == folds[0]["split"].tolist()
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("conflicting_labels", ["keep", "drop"])
 def test_identical_images_are_in_one_split(seed: int, conflicting_labels: str) -> None:
@@ -153,6 +172,21 @@ def test_the_official_test_split_does_not_change_and_does_not_leak(duplicates: s
         (SIZES, {"validation": 150, "test": 60}, "200 images are too few"),
         (SIZES, {"validation": 0.1, "test": None}, "no official test split"),
         (SIZES, {"validation": 1.5, "test": 0.1}, "validation is 1.5"),
+        (
+            SIZES,
+            {"validation": 0.1, "test": 0.1, "folds": 3, "fold": 4},
+            "fold is 4: must be at most",
+        ),
+        (
+            SIZES,
+            {"validation": 0.1, "test": 0.1, "folds": 61},
+            "class 'dog' has 60 different images, too few for 61",
+        ),
+        (
+            SIZES,
+            {"validation": 0.1, "test": 0.1, "folds": 3, "method": "hash"},
+            "method is hash, which makes no folds",
+        ),
     ],
 )
 def test_a_split_that_is_not_possible(sizes: dict[str, int], options: dict, expected: str) -> None:
