@@ -100,10 +100,12 @@ class Optimizer(TypedDict, total=False):
 class Train(FitOptions, SessionOptions):
     pipeline: str
     batch_size: Count
+    label_smoothing: FractionBelow1
     workers: Count
     outage: Literal["stop", "postpone"]
     depends_on: Dependency
     model: dict[str, Any]
+    loss: dict[str, Any]
     optimizer: Optimizer
     schedule: dict[str, Any]
     mixing: dict[str, Any]
