@@ -55,6 +55,7 @@ class Split:
     seed: Seed
     duplicates: Literal["keep", "drop"]
     conflicting_labels: Literal["keep", "drop"]
+    rare_classes: Literal["fail", "drop", "train_only"]
 
 
 @dataclass(kw_only=True, config=STRICT)

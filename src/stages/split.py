@@ -44,6 +44,7 @@ def split(config: Split) -> None:
         official=config.official,
         duplicates=config.duplicates,
         conflicting_labels=config.conflicting_labels,
+        rare_classes=config.rare_classes,
     )
     target = output("split", config.pipeline)
     with locked(target):
