@@ -80,7 +80,7 @@ def class_table(
         {
             "class": classes,
             "trained": [trained.get(name, 0) for name in classes],
-            "images": support,
+            "images": support.astype(int),  # scikit-learn may count in floats
             "precision": precision,
             "recall": recall,
             "f1": f1,
