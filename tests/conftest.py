@@ -64,6 +64,7 @@ TINY_SECTION = """\
     train:
       groups:
         model: convnet
+        loss: crossentropy
         optimizer: adam
         schedule: constant
         mixing: none

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from classifier.catalog.manifest import read_manifest
+from classifier.catalog.manifest import left_out, read_manifest
 from classifier.support.atomic import atomic_folder, write_json
 from stages import provenance
 from stages.configuration import configured
@@ -42,9 +42,11 @@ def evaluate(config: Evaluate) -> None:
     )
     metrics = {key: source[key] for key in ("source", "drawn")}
     metrics |= evaluate_predictions(test, validation)
+    trained = Counter(manifest["class"][manifest["split"] == "train"])
     tables = evaluation_tables(
         test,
         validation,
+        trained=trained,
         temperature=metrics["calibration"]["temperature"],
         seed=config.seed,
         samples=config.bootstrap,
@@ -71,11 +73,19 @@ def evaluate(config: Evaluate) -> None:
             tables=tables,
             counts=Counter(manifest["split"]),
             repeated=count_repeated(manifest),
+            left_out=left_out(manifest),
         )
         record(folder, name, model.name, weights, {"test": metrics, "model": size}, tables, report)
     log.info(
         "%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(test.labels):,}"
     )
+    if untested := tables["classes"].query("images == 0")["class"].tolist():
+        log.warning(
+            "%d of %d classes have no test image, and no figure: %s",
+            len(untested),
+            len(tables["classes"]),
+            ", ".join(untested[:5]) + (", …" if len(untested) > 5 else ""),
+        )
     if source["drawn"]:
         log.warning("these images are DRAWINGS: the figures say nothing about photographs")
 

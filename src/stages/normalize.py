@@ -79,7 +79,7 @@ def normalize(config: Normalize) -> None:
                 if split_of[image.id] == "train":
                     statistics.add(pixels)
         index = table.set_index("id").loc[kept].reset_index()
-        _check_every_class(index, classes, table["split"].isin(SPLITS).sum())
+        _check_every_class(index, classes, table[table["split"].isin(SPLITS)])
         write_manifest(folder / "index.csv", index)
         (folder / "classes.txt").write_text("\n".join(classes) + "\n", "utf-8")
         preprocessing.write(folder / PREPROCESSING)
@@ -100,15 +100,18 @@ def normalize(config: Normalize) -> None:
     log.info("%s images of %s", f"{len(kept):,}", shape)
 
 
-def _check_every_class(index: pd.DataFrame, classes: list[str], total: int) -> None:
-    """Refuses what the split stage refuses too, after images were dropped from ``total``."""
-    left = set(zip(index["split"], index["class"], strict=True))
+def _check_every_class(index: pd.DataFrame, classes: list[str], assigned: pd.DataFrame) -> None:
+    """Refuses a split that lost all images of a class, when images were dropped."""
+    wanted, left = (
+        set(zip(table["split"], table["class"], strict=True)) for table in (assigned, index)
+    )
     for split in SPLITS:
         for name in classes:
-            if (split, name) not in left:
+            if (split, name) in wanted - left:
                 raise InputError(
-                    f"no image of class '{name}' is left in {split}: {total - len(index):,} of "
-                    f"{total:,} images cannot be decoded and were dropped; replace them"
+                    f"no image of class '{name}' is left in {split}: "
+                    f"{len(assigned) - len(index):,} of {len(assigned):,} images cannot be decoded "
+                    "and were dropped; replace them"
                 )
 
 

@@ -57,6 +57,7 @@ class Split:
     seed: Seed
     duplicates: Literal["keep", "drop"]
     conflicting_labels: Literal["keep", "drop"]
+    rare_classes: Literal["fail", "drop", "train_only"]
 
 
 @dataclass(kw_only=True, config=STRICT)
@@ -102,10 +103,12 @@ class Optimizer(TypedDict, total=False):
 class Train(FitOptions, SessionOptions):
     pipeline: str
     batch_size: Count
+    label_smoothing: FractionBelow1
     workers: Count
     outage: Literal["stop", "postpone"]
     depends_on: Dependency
     model: dict[str, Any]
+    loss: dict[str, Any]
     optimizer: Optimizer
     schedule: dict[str, Any]
     mixing: dict[str, Any]

@@ -46,6 +46,7 @@ def split(config: Split) -> None:
         fold=config.fold,
         duplicates=config.duplicates,
         conflicting_labels=config.conflicting_labels,
+        rare_classes=config.rare_classes,
     )
     target = output("split", config.pipeline)
     with locked(target):

@@ -37,6 +37,8 @@ def test_report_stands_alone(finished: Path) -> None:
         assert f"<h2>{part}</h2>" in report
     assert "dvc repro evaluate@tiny" in report
     assert "drawings" not in report
+    assert "average precision" in report
+    assert "no test image" not in report
 
 
 def test_same_run_as_training(finished: Path) -> None:
@@ -70,7 +72,7 @@ def test_tables_of_the_report_agree_with_the_metrics(finished: Path) -> None:
     folder = finished / "reports" / "tiny"
     metrics = json.loads((folder / "metrics.json").read_text())
     intervals = pd.read_csv(folder / "intervals.csv", index_col="metric")
-    for name in ("accuracy", "top_2_accuracy", "log_loss", "macro_f1"):
+    for name in ("accuracy", "balanced_accuracy", "top_2_accuracy", "log_loss", "macro_f1"):
         assert intervals["low"][name] <= metrics[name] <= intervals["high"][name]
     calibration = pd.read_csv(folder / "calibration.csv")
     for name, error in (("as trained", "ece"), ("scaled", "scaled_ece")):

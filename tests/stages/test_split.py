@@ -1,5 +1,6 @@
 """split: the table of images, with the split of each."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,34 @@ def test_a_class_with_too_few_images_is_named(run_stage: Run, project: Path) -> 
     assert status == 1
     assert "class 'red' has too few images to split: 2, and none of them is in" in error
     assert not Path("data/split/tiny.csv").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["drop", "train_only"])
+def test_the_stages_after_a_rare_class(run_stage: Run, project: Path, choice: str) -> None:
+    photos = project.parent / "project-photos" / "red"
+    for path in sorted(photos.iterdir())[2:]:
+        path.unlink()
+    stage("download", "pipeline=tiny")
+    _, _, output = run_stage("split", "pipeline=tiny", f"split.rare_classes={choice}")
+    assert "1, with 2 images: red (2, none in " in output
+    for name in ("normalize", "augment", "train", "evaluate", "export"):
+        status, error, output = run_stage(name, "pipeline=tiny")
+        assert status == 0, error
+        if name == "evaluate":
+            said = "1 of 3 classes have no test image, and no figure: red" in output
+            assert said == (choice == "train_only")
+    names = Path("data/normalized/tiny/classes.txt").read_text().split()
+    metrics = json.loads(Path("reports/tiny/metrics.json").read_text())
+    report = " ".join(Path("reports/tiny/report.html").read_text("utf-8").split())
+    if choice == "drop":
+        assert (names, metrics["untested_classes"]) == (["blue", "green"], 0)
+        assert "1 classes with 2 images, too few for each split to have one: red" in report
+    else:
+        assert (names, metrics["untested_classes"]) == (["blue", "green", "red"], 1)
+        assert "1 of 3 classes have no test image: nothing is known of red" in report
+    assert "nan" not in report.split("<h2>Results per class")[1].split("<img")[0]
+    assert np.isfinite([metrics["balanced_accuracy"], metrics["macro_f1"]]).all()
 
 
 def test_chosen_classes_in_the_chosen_order(run_stage: Run, project: Path) -> None:

@@ -1,7 +1,7 @@
 """The manifest: a table with one row per image, and the split of each image.
 
-Columns: id (str, unique), class (str), label (int, the index of the class), sha256 (str, of the
-image's content), split (train, validation, test or dropped).
+Columns: id (str, unique), class (str), label (int, the index of the class; -1 for a class that is
+left out), sha256 (str, of the image's content), split (train, validation, test or dropped).
 """
 
 import hashlib
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 DROPPED = "dropped"
+LEFT_OUT = -1  # the label of a class that is left out
+SHOWN = 5  # rare classes that a line names
+RareClasses = Literal["fail", "drop", "train_only"]
 
 
 def chosen_classes(classes: list[str], chosen: list[str] | None) -> list[str]:
@@ -110,6 +113,7 @@ def assign_splits(
     fold: int = 1,
     duplicates: str = "keep",
     conflicting_labels: str = "drop",
+    rare_classes: RareClasses = "fail",
 ) -> pd.DataFrame:
     """Fills the split column; identical images, and images of a group, are in the same split.
 
@@ -133,14 +137,19 @@ def assign_splits(
         fold: the number of the fold that is the test split, from 1 on.
         duplicates: ``keep`` repeated images of a class, or ``drop`` all but the first.
         conflicting_labels: ``keep`` or ``drop`` images that have two or more classes.
+        rare_classes: what happens to a class of which a split would have no image. ``drop`` leaves
+            it out, with the label -1. ``train_only`` trains on all its images, and what is bound to
+            them, but for those of an official split. The others are split as if it were not there.
 
     Returns:
         The manifest, in the order of ``table``.
 
     Raises:
-        InputError: there is no official test split, a split has no image of a class, the splits
-            need more images than there are, ``method`` is ``hash`` and a size is no fraction,
-            there is no such fold, or a class has fewer images than there are folds.
+        InputError: there is no official test split, a split has no image of a class and
+            ``rare_classes`` is ``fail``, fewer than two classes are left, there is nothing to train
+            of a class, the splits need more images than there are, ``method`` is ``hash`` and a
+            size is no fraction, there is no such fold, or a class has fewer images than there are
+            folds.
     """
     table = table.assign(split="", bound=_bound(table))
     if conflicting_labels == "drop":
@@ -176,19 +185,29 @@ def assign_splits(
         rows = _in_fold(table[table["split"] == ""], fold, folds, seed)
         table.loc[rows, "split"] = "test"
         log.info("fold %d of %d is the test split: %s images", fold, folds, f"{len(rows):,}")
-    free = table[table["split"] == ""]
-    if method == "hash":
-        shares = _shares(sizes)
-        split = _by_hash(free, shares, seed)
-    else:
-        counts = _counts(sizes, len(free))
-        split = _stratify(free, counts, np.random.default_rng(seed))
-        shares = {name: count / len(free) for name, count in counts.items()}
+    apart: dict[str, str] = {}
+    while True:
+        free = table[table["split"] == ""]
+        if method == "hash":
+            shares = _shares(sizes)
+            split = _by_hash(free, shares, seed)
+        else:
+            counts = _counts(sizes, len(free))
+            split = _stratify(free, counts, np.random.default_rng(seed))
+            shares = {name: count / len(free) for name, count in counts.items()}
+        filled = table.assign(split=split.reindex(table.index).fillna(table["split"]))
+        rare = _rare(filled, [*apart])
+        if not rare:
+            break
+        if rare_classes == "fail":
+            raise InputError(_too_rare(filled, *next(iter(rare.items())), method, kept))
+        apart |= {name: ", ".join(splits) for name, splits in rare.items()}
+        table = _set_apart(table, [*rare], rare_classes)
+    if apart:
+        _log_apart(table, apart, rare_classes)
     if method == "hash" or free["group"].notna().any():
         _log_shares(split, shares, method)
-    table.loc[free.index, "split"] = split
-    _check_every_class(table, method, kept)
-    return table.drop(columns=["official", "group", "bound"])
+    return _renumbered(filled.drop(columns=["official", "group", "bound"]))
 
 
 def _official(table: pd.DataFrame, test: float | None, official: str) -> pd.Series:
@@ -361,30 +380,96 @@ def _apportion(first: pd.DataFrame, count: int, total: int) -> dict[int, int]:
     return rounded
 
 
-def _check_every_class(table: pd.DataFrame, method: str, official: list[str]) -> None:
-    counts = pd.crosstab(table["class"], table["split"])
-    for split, of_split in counts.reindex(columns=SPLITS, fill_value=0).items():
-        for name in of_split.index[of_split == 0]:
-            images = int(counts.loc[name].sum())
-            if split in official or (official and images == counts.loc[name, official].sum()):
-                raise InputError(
-                    f"class '{name}' has no image in {split}, by the dataset's own splits: add "
-                    "images, leave it out with split.classes, or set official: ignore"
-                )
-            if method == "hash":
-                raise InputError(
-                    f"class '{name}' has {images} images, and by hash none of them is in {split}: "
-                    "add images, enlarge the split, or set method: stratified"
-                )
+def _rare(table: pd.DataFrame, apart: list[str]) -> dict[str, list[str]]:
+    """The splits that have no image of a class, by class, but for the classes ``apart``."""
+    counts = pd.crosstab(table["class"], table["split"]).reindex(columns=SPLITS, fill_value=0)
+    empty = counts[~counts.index.isin(apart)] == 0
+    lacking = empty[empty.any(axis=1)].sort_values([*SPLITS], ascending=False, kind="stable")
+    return {
+        str(name): [split for split in SPLITS if row[split]] for name, row in lacking.iterrows()
+    }
+
+
+def _too_rare(
+    table: pd.DataFrame, name: str, splits: list[str], method: str, official: list[str]
+) -> str:
+    counts = table["split"][table["class"] == name].value_counts()
+    images, split = len(table[table["class"] == name]), splits[0]
+    others = "set rare_classes: drop or train_only"
+    if split in official or (official and images == counts.reindex(official).sum()):
+        return (
+            f"class '{name}' has no image in {split}, by the dataset's own splits: add images, "
+            f"leave it out with split.classes, set official: ignore, or {others}"
+        )
+    if method == "hash":
+        return (
+            f"class '{name}' has {images} images, and by hash none of them is in {split}: "
+            f"add images, enlarge the split, set method: stratified, or {others}"
+        )
+    return (
+        f"class '{name}' has too few images to split: {images}, and none of them is in {split}; "
+        f"add images, change the sizes of the splits, or {others}"
+    )
+
+
+def _set_apart(table: pd.DataFrame, rare: list[str], rare_classes: RareClasses) -> pd.DataFrame:
+    """The table with the images of rare classes in no split or in train; the others as before."""
+    of_rare = table["class"].isin(rare)
+    if rare_classes == "drop":
+        table = table.assign(
+            split=table["split"].mask(of_rare, DROPPED),
+            label=table["label"].mask(of_rare, LEFT_OUT),
+        )
+        left = table["class"][table["label"] != LEFT_OUT].unique()
+        if len(left) < 2:
+            names = f"one class is left, '{left[0]}'" if len(left) else "no class is left"
             raise InputError(
-                f"class '{name}' has too few images to split: {images}, "
-                f"and none of them is in {split}; add images or change the sizes of the splits"
+                f"rare_classes is drop: {names}: add images, or change the sizes of the splits"
             )
+        return table
+    free = table["split"] == ""
+    bound = table["bound"].isin(table["bound"][of_rare & free])
+    table = table.assign(split=table["split"].mask(bound & free, "train"))
+    for name in sorted(set(rare) - set(table["class"][table["split"] == "train"])):
+        raise InputError(
+            f"rare_classes is train_only, but class '{name}' has no image to train on: add images, "
+            "leave it out with split.classes, or set rare_classes: drop"
+        )
+    return table
+
+
+def _log_apart(table: pd.DataFrame, apart: dict[str, str], rare_classes: RareClasses) -> None:
+    counts = table["class"].value_counts()
+    named = [f"{name} ({counts[name]}, none in {splits})" for name, splits in apart.items()]
+    rest = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    done = "left out" if rare_classes == "drop" else "to train only"
+    log.warning(
+        "rare classes, %s: %d, with %s images: %s%s",
+        done,
+        len(apart),
+        f"{counts[list(apart)].sum():,}",
+        ", ".join(named[:SHOWN]),
+        rest,
+    )
+
+
+def _renumbered(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with labels 0, 1, 2, … for the classes that are not left out."""
+    old = sorted(set(table["label"]) - {LEFT_OUT})
+    numbers = {label: number for number, label in enumerate(old)} | {LEFT_OUT: LEFT_OUT}
+    return table.assign(label=table["label"].map(numbers))
 
 
 def class_names(table: pd.DataFrame) -> list[str]:
-    """The class names of a manifest, in the order of the labels."""
-    return table.drop_duplicates("label").sort_values("label")["class"].tolist()
+    """The class names of a manifest, in the order of the labels, without those left out."""
+    kept = table[table["label"] != LEFT_OUT]
+    return kept.drop_duplicates("label").sort_values("label")["class"].tolist()
+
+
+def left_out(table: pd.DataFrame) -> dict[str, int]:
+    """The numbers of images of the classes that are left out."""
+    counts = table["class"][table["label"] == LEFT_OUT].value_counts(sort=False)
+    return {str(name): int(count) for name, count in counts.items()}
 
 
 def write_manifest(path: Path, table: pd.DataFrame) -> None:

@@ -67,6 +67,7 @@ def render_report(
     tables: Mapping[str, pd.DataFrame],
     counts: Counter[str],
     repeated: Mapping[str, int],
+    left_out: Mapping[str, int],
     origin: Mapping[str, str],
 ) -> str:
     """The report as HTML.
@@ -82,6 +83,7 @@ def render_report(
         tables: of :func:`classifier.reporting.tables.evaluation_tables`.
         counts: images per split.
         repeated: of :func:`count_repeated`.
+        left_out: of :func:`classifier.catalog.manifest.left_out`.
         origin: commands, versions and hashes by name, which produced the model.
     """
     templates = Environment(
@@ -111,6 +113,7 @@ def render_report(
         intervals=tables["intervals"].set_index("metric").to_dict("index"),
         counts=counts,
         repeated=repeated,
+        left_out=left_out,
         suspicious=len(tables["suspicious"]),
         pictures=pictures,
         origin=origin,

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from classifier.catalog.manifest import (
     assign_splits,
+    class_names,
     find_conflicts,
     find_duplicates,
+    left_out,
     list_images,
     read_manifest,
     write_manifest,
@@ -371,6 +373,79 @@ def test_a_class_that_an_official_split_lacks() -> None:
     expected = "class 'owl' has no image in test, by the dataset's own splits: add images, leave"
     with pytest.raises(InputError, match=expected):
         assign_splits(images, validation=0.2, test=0.2, seed=1)
+
+
+RARE = {"cat": 100, "dog": 2, "owl": 40}
+
+
+@pytest.mark.fault("a class too rare for each split, rare_classes: drop", "left out, counted")
+@pytest.mark.parametrize("method", ["stratified", "hash"])
+def test_a_rare_class_that_is_left_out(method: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    images = table(RARE)
+    options: dict[str, Any] = {"validation": 0.2, "test": 0.2, "seed": 1, "method": method}
+    assigned = assign_splits(images, rare_classes="drop", **options)
+    dogs = assigned["class"] == "dog"
+    assert set(assigned["split"][dogs]) == {"dropped"}
+    assert set(assigned["label"][dogs]) == {-1}
+    assert class_names(assigned) == ["cat", "owl"]
+    assert assigned.groupby("class")["label"].first().to_dict() == {"cat": 0, "dog": -1, "owl": 1}
+    assert left_out(assigned) == {"dog": 2}
+    without = assign_splits(images[images["class"] != "dog"], **options)
+    assert assigned["split"][~dogs].tolist() == without["split"].tolist()
+    (line,) = caplog.messages
+    assert re.fullmatch(r"rare classes, left out: 1, with 2 images: dog \(2, none in .*\)", line)
+
+
+@pytest.mark.fault("a class too rare for each split, rare_classes: train_only", "said, in train")
+@pytest.mark.parametrize("method", ["stratified", "hash"])
+def test_a_rare_class_that_is_trained_only(method: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    images = table(RARE)
+    images.loc[images.index[:3], "group"] = "burst"
+    images.loc[images["id"] == "dog/0", "group"] = "burst"
+    assigned = assign_splits(
+        images, validation=0.2, test=0.2, seed=1, method=method, rare_classes="train_only"
+    )
+    together = (assigned["class"] == "dog") | (images["group"] == "burst")
+    assert set(assigned["split"][together]) == {"train"}
+    assert set(assigned["split"][assigned["class"] == "owl"]) == {"train", "validation", "test"}
+    assert class_names(assigned) == CLASSES
+    (line,) = caplog.messages
+    assert line.startswith("rare classes, to train only: 1, with 2 images: dog (2, none in ")
+
+
+def test_a_class_that_an_official_split_lacks_is_left_out_or_trained_only() -> None:
+    images = official("train", "test")
+    images = images[(images["class"] != "owl") | (images["official"] == "train")]
+    splits: dict[str, set[str]] = {}
+    for choice in ("drop", "train_only"):
+        assigned = assign_splits(images, validation=0.2, test=0.2, seed=1, rare_classes=choice)
+        splits[choice] = set(assigned["split"][assigned["class"] == "owl"])
+        assert (assigned["split"] == "test").sum() == 160
+    assert splits == {"drop": {"dropped"}, "train_only": {"train"}}
+
+
+@pytest.mark.fault("a class with official test images alone, rare_classes: train_only", "one line")
+def test_a_class_without_an_image_to_train_on() -> None:
+    images = official("train", "test")
+    images = images[(images["class"] != "owl") | (images["official"] == "test")]
+    expected = "rare_classes is train_only, but class 'owl' has no image to train on"
+    with pytest.raises(InputError, match=expected):
+        assign_splits(images, validation=0.2, test=0.2, seed=1, rare_classes="train_only")
+
+
+@pytest.mark.fault("all classes but one are rare, rare_classes: drop", "one line")
+def test_one_class_that_is_left() -> None:
+    expected = "rare_classes is drop: one class is left, 'cat': add images"
+    with pytest.raises(InputError, match=expected):
+        assign_splits(
+            table({"cat": 100, "dog": 2, "owl": 1}),
+            validation=0.2,
+            test=0.2,
+            seed=1,
+            rare_classes="drop",
+        )
 
 
 @pytest.mark.parametrize("method", ["stratified", "hash"])
