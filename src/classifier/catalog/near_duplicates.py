@@ -158,7 +158,8 @@ def near_pairs(hashes: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarra
         The rows of the first and of the second hash, int64 (P,), first < second, sorted; and the
         bits in which they differ, uint8 (P,).
     """
-    found = []
+    none = np.empty(0, np.int64)
+    found = [(none, none, np.empty(0, np.uint8))]
     for band in range(BANDS):
         words = (hashes >> np.uint64(WIDTH * band)).astype(np.uint16).astype(np.int64)
         order = np.argsort(words, kind="stable")

@@ -59,11 +59,12 @@ def stored_size(content: bytes | np.ndarray) -> tuple[int, int]:
         return content.shape[1], content.shape[0]
     with Image.open(io.BytesIO(content)) as image:
         width, height = image.size
-        # Pillow decodes a whole PNG to look for what comes after its pixels.
-        if image.format != "PNG" or "exif" in image.info:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-            return (height, width) if turned else (width, height)
-        return width, height
+        # The size of a TIFF is that of the upright image. Of a PNG, Pillow would decode all pixels
+        # to look for what comes after them.
+        if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+            return width, height
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return (height, width) if turned else (width, height)
 
 
 def luma(pixels: np.ndarray) -> np.ndarray:
