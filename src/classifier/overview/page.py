@@ -93,7 +93,7 @@ def write_overview(
         unusual=unusual_strips(folder, images, read),
         pairs=pair_grid(folder, images, pairs, read),
         most_pairs=PAIRS,
-        crossing=int((pairs["first_split"] != pairs["second_split"]).sum()),
+        crossing=count_crossing(pairs),
         near=near,
         strips=[class_strip(folder, images, name, read) for name in shown],
         class_count=images["class"].nunique(),
@@ -180,6 +180,12 @@ def class_strip(folder: Path, images: pd.DataFrame, name: str, read: Read) -> di
     label = images["class"].unique().tolist().index(name)
     picture = _grid(folder / f"class-{label}.png", rows, read, None)
     return {"name": name, "images": len(of_class), "picture": picture}
+
+
+def count_crossing(pairs: pd.DataFrame) -> int:
+    """The number of pairs of two splits. An image that is dropped is in none."""
+    used = (pairs[["first_split", "second_split"]] != "dropped").all(axis=1)
+    return int((used & (pairs["first_split"] != pairs["second_split"])).sum())
 
 
 def pair_grid(folder: Path, images: pd.DataFrame, pairs: pd.DataFrame, read: Read) -> str | None:

@@ -91,7 +91,7 @@ def test_what_the_page_says(tmp_path: Path) -> None:
     assert "<tr><td>cat</td><td>10</td><td>0</td><td>5</td><td>15</td></tr>" in text
     assert "5 sizes, from 100 x 100 to 140 x 100 pixels, median 120 x 100" in text
     assert "3 pairs of different files" in text
-    assert "2 of them in two splits; 1 have two classes. Passed over: 1 flat images, 2 that" in text
+    assert "1 of them in two splits; 1 have two classes. Passed over: 1 flat images, 2 that" in text
     # The pair with a dropped image is not shown: two by two, the one of two splits first.
     with Image.open(tmp_path / "tiny" / "near-duplicates.png") as picture:
         tiles = [picture.getpixel((50 + 100 * number, 50)) for number in range(4)]
