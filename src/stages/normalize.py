@@ -1,21 +1,28 @@
-"""normalize: writes uint8 images of one size, and the statistics of the training split."""
+"""normalize: writes uint8 images of one size, and the statistics of the training split.
+
+And a page of the data, to look at before training.
+"""
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from classifier.catalog.manifest import SPLITS, class_names, read_manifest, write_manifest
+from classifier.catalog.near_duplicates import read_near_duplicates
 from classifier.catalog.raw import RawImage, read_raw
 from classifier.images.decoding import decode_all
 from classifier.images.grids import write_class_grids
 from classifier.images.pixels import ImageError, UnknownRangeError
 from classifier.images.preprocessing import PREPROCESSING, Preprocessing
 from classifier.images.ranges import RangeCounts
+from classifier.overview.measures import Measures
+from classifier.overview.page import write_overview
 from classifier.storage.arrays import ChannelStatistics
 from classifier.storage.splits import read_split, write_split
 from classifier.support.atomic import atomic_folder, write_json
@@ -51,9 +58,12 @@ def normalize(config: Normalize) -> None:
     shape = preprocessing.shape
     statistics = ChannelStatistics(config.channels)
     counts = RangeCounts()
+    measures = Measures()
     kept: list[str] = []
     target = output("normalize", config.pipeline)
-    with locked(target), atomic_folder(target) as folder:
+    pages = output("overview", config.pipeline)
+    pairs, near = read_near_duplicates(needed("near_duplicates", config.pipeline))
+    with locked(target), atomic_folder(target) as folder, atomic_folder(pages) as overview:
         with ExitStack() as stack:
             write = partial(write_split, storage=config.storage, shard_bytes=config.shard_bytes)
             append = {name: stack.enter_context(write(folder, name, shape)) for name in SPLITS}
@@ -75,6 +85,7 @@ def normalize(config: Normalize) -> None:
                     log.warning("dropped %s: it cannot be decoded: %s", image.id, pixels)
                     continue
                 kept.append(image.id)
+                measures.add(image.content, pixels)
                 append[split_of[image.id]](pixels, label_of[image.id])
                 if split_of[image.id] == "train":
                     statistics.add(pixels)
@@ -93,6 +104,15 @@ def normalize(config: Normalize) -> None:
             },
         )
         write_class_grids(folder, *read_split(folder, "train"), classes)
+        write_overview(
+            overview,
+            title=f"{config.pipeline}: the data",
+            images=pd.concat([index[["id", "class", "split"]], measures.table()], axis=1),
+            splits=table,
+            pairs=pairs,
+            near=near,
+            read=reader(folder, index),
+        )
     for line in counts.scaled():
         log.info("%s", line)
     for line in counts.warnings():
@@ -113,6 +133,19 @@ def _check_every_class(index: pd.DataFrame, classes: list[str], assigned: pd.Dat
                     f"{len(assigned) - len(index):,} of {len(assigned):,} images cannot be decoded "
                     "and were dropped; replace them"
                 )
+
+
+def reader(folder: Path, index: pd.DataFrame) -> Callable[[str], np.ndarray]:
+    """A function that reads the pixels of an image, by its id, from what was written."""
+    images = {name: read_split(folder, name)[0] for name in SPLITS}
+    rows = index.groupby("split").cumcount()
+    places = dict(zip(index["id"], zip(index["split"], rows, strict=True), strict=True))
+
+    def read(name: str) -> np.ndarray:
+        split, row = places[name]
+        return np.asarray(images[split][row])
+
+    return read
 
 
 def _until_memory_is_short(decoded: Iterator[Decoded], config: Normalize) -> Iterator[Decoded]:

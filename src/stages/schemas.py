@@ -11,6 +11,7 @@ from classifier.sources.dataset import Dataset
 from classifier.sources.source import Kind
 from classifier.storage.splits import Storage
 from classifier.support.limits import (
+    NESTED,
     STRICT,
     ClassName,
     Count,
@@ -43,6 +44,12 @@ class Download(Fetch):
     dataset: Dataset
 
 
+@dataclass(kw_only=True, config=NESTED)
+class NearDuplicates:
+    distance: Annotated[int, Field(strict=True, ge=0, le=10)] | None
+    leaking: Literal["keep", "drop"]
+
+
 @dataclass(kw_only=True, config=STRICT)
 class Split:
     pipeline: str
@@ -58,6 +65,8 @@ class Split:
     duplicates: Literal["keep", "drop"]
     conflicting_labels: Literal["keep", "drop"]
     rare_classes: Literal["fail", "drop", "train_only"]
+    near_duplicates: NearDuplicates | None
+    workers: Count
 
 
 @dataclass(kw_only=True, config=STRICT)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
@@ -51,6 +52,31 @@ def test_one_grid_per_class(normalized: Path) -> None:
         "2-red.png",
     ]
     assert Image.open(grids / "0-blue.png").width > 8 * 96
+
+
+def test_a_page_of_the_data(normalized: Path) -> None:
+    folder = normalized.parents[1] / "overview" / "tiny"
+    images = pd.read_csv(folder / "images.csv")
+    index = read_manifest(normalized / "index.csv")
+    assert images[["id", "class", "split"]].equals(index[["id", "class", "split"]])
+    assert set(images["width"]) == set(images["height"]) == {20}
+    page = (folder / "data.html").read_text("utf-8")
+    assert "<td>green</td><td>9</td><td>3</td><td>3</td><td>15</td>" in page
+    assert "All 45 images are 20 x 20 pixels." in page
+    assert "Not looked for: split.near_duplicates.distance is null." in page
+
+
+@pytest.mark.parametrize("storage", ["arrays", "tfrecord"])
+def test_the_page_shows_each_image_under_its_name(project: Path, storage: str) -> None:
+    run_stages(project, "download", "split")
+    stage("normalize", "pipeline=tiny", f"storage={storage}")
+    with Image.open("data/overview/tiny/class-2.png") as picture:
+        red, green, _ = np.asarray(picture.convert("RGB"))[20:80, 20:80].mean(axis=(0, 1))
+    assert red > green + 100
+    overview = Path("data/overview/tiny")
+    before = {file.name: file.read_bytes() for file in overview.iterdir()}
+    stage("normalize", "pipeline=tiny", "workers=1", f"storage={storage}")
+    assert {file.name: file.read_bytes() for file in overview.iterdir()} == before
 
 
 @pytest.mark.parametrize("choice", ["fail", "drop"])

@@ -46,7 +46,7 @@ DAMAGED = (
     zlib.error,
 )
 
-Fit = Literal["crop", "pad"]
+Fit = Literal["crop", "pad", "stretch"]
 
 
 class ImageError(Exception):
@@ -73,7 +73,7 @@ def to_pixels(
         size: height and width of the result, in pixels.
         channels: 1 (grey, ITU-R 601-2 luma) or 3 (RGB). White replaces transparency.
         fit: ``crop`` keeps the central square, ``pad`` keeps the whole image and adds black
-            borders. Both keep the aspect ratio.
+            borders. Both keep the aspect ratio. ``stretch`` does not.
         value_range: the values that become 0 and 255; values outside are cut off. None takes the
             range of the format: 0..255 for 8 bits, 0..65535 for unsigned 16 bits. Encoded images
             of 8 bits always keep 0..255, as their format says so; arrays of uint8 do not.
@@ -92,6 +92,8 @@ def to_pixels(
         image = _without_transparency(image).convert("L" if channels == 1 else "RGB")
         if fit == "crop":
             image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+        elif fit == "stretch":
+            image = image.resize((size, size), Image.Resampling.LANCZOS)
         else:
             image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color=0)
     except UnidentifiedImageError:
