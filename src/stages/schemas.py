@@ -16,6 +16,7 @@ from classifier.support.limits import (
     Count,
     Fraction,
     FractionBelow1,
+    ImageSize,
     Index,
     NonNegative,
     Positive,
@@ -60,7 +61,7 @@ class Split:
 @dataclass(kw_only=True, config=STRICT)
 class Normalize:
     pipeline: str
-    image_size: Annotated[int, Field(ge=8, le=4096)]
+    image_size: ImageSize
     channels: Literal[1, 3]
     fit: Literal["crop", "pad"]
     undecodable: Literal["fail", "drop"]

@@ -79,10 +79,11 @@ def _trained(
     model: keras.Model, base: str, image_shape: tuple[int, int, int]
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     if model.input_shape[1:] != tuple(image_shape):
-        height, _, channels = model.input_shape[1:]
+        height, width, channels = model.input_shape[1:]
+        size = height if height == width else f"[{height}, {width}]"
         raise ValueError(
             f"base {base} takes images of {_shape(model.input_shape[1:])}, not of "
-            f"{_shape(image_shape)}: set normalize.image_size={height}, channels={channels}"
+            f"{_shape(image_shape)}: set normalize.image_size={size}, channels={channels}"
         )
     model = _cloned(model)
     last = model.layers[-2] if isinstance(model.layers[-2], layers.Dropout) else model.layers[-1]

@@ -94,10 +94,10 @@ def backbone(tmp_path: Path) -> Path:
 
 def test_a_backbone_takes_images_of_any_size(backbone: Path) -> None:
     original = keras.saving.load_model(backbone)
-    for size in (16, 32):
-        model = transferred(str(backbone), (size, size, 3))
+    for height, width in ((16, 16), (32, 32), (16, 32), (32, 16)):
+        model = transferred(str(backbone), (height, width, 3))
         features = keras.Model(model.inputs, model.get_layer("features").output)
-        images = IMAGES[:, :size, :size]
+        images = IMAGES[:, :height, :width]
         np.testing.assert_allclose(
             features.predict(images, verbose=0),
             original.predict(images, verbose=0).mean(axis=(1, 2)),
@@ -114,6 +114,7 @@ def test_a_backbone_takes_images_of_any_size(backbone: Path) -> None:
     [
         ((32, 32, 1), r"takes colour images: set normalize\.channels=3, which makes three equal"),
         ((8, 8, 3), r"images of 8 x 8 x 3 are too small .* feature maps of 1 x 1"),
+        ((32, 8, 3), r"images of 32 x 8 x 3 are too small .* feature maps of 4 x 1"),
     ],
 )
 def test_images_that_a_backbone_cannot_take(
@@ -126,6 +127,8 @@ def test_images_that_a_backbone_cannot_take(
 def test_what_cannot_be_a_base(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"set normalize.image_size=32, channels=3"):
         transferred(str(base), (48, 48, 3))
+    with pytest.raises(ValueError, match=r"takes images of 32 x 32 x 3, not of 32 x 48 x 3"):
+        transferred(str(base), (32, 48, 3))
     with pytest.raises(ValueError, match="does not exist"):
         transferred(str(tmp_path / "none.keras"))
     (tmp_path / "whole.h5").touch()
