@@ -41,6 +41,7 @@ class Fetch:
 @dataclass(kw_only=True, config=STRICT)
 class Download(Fetch):
     depends_on: Dependency
+    in_place: bool
     dataset: Dataset
 
 
