@@ -94,8 +94,10 @@ def _cloned(model: keras.Model, image: keras.KerasTensor | None = None) -> keras
     """The same layers and weights, in the precision of this training, on another input."""
     policy = keras.config.dtype_policy().name
 
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return layer.from_config(layer.get_config() | {"dtype": policy})
+    def clone(layer: keras.Operation) -> keras.Operation:
+        # A sum of two tensors, say, is an operation without weights, and without a dtype.
+        has_dtype = isinstance(layer, keras.layers.Layer)
+        return layer.from_config(layer.get_config() | ({"dtype": policy} if has_dtype else {}))
 
     copy = keras.models.clone_model(model, input_tensors=image, clone_function=clone)
     copy.set_weights(model.get_weights())

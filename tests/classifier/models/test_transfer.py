@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from classifier.models.transfer import transfer
+from classifier.reporting.architecture import draw_architecture
 from classifier.saved.saving import save_model
 from classifier.support.errors import InputError
 from classifier.training.freezing import frozen_layers, unfreeze
@@ -106,6 +107,25 @@ def test_a_backbone_takes_images_of_any_size(backbone: Path) -> None:
         assert frozen_layers(model) == [
             model.get_layer(f"block{number}_convolution") for number in range(3)
         ]
+
+
+def test_a_backbone_may_add_tensors_without_a_layer(tmp_path: Path) -> None:
+    """As MobileNetV3 and ConvNeXt of keras.applications do."""
+    image = keras.Input((None, None, 3), dtype="uint8", name="image")
+    pixels = keras.layers.Rescaling(1 / 255)(image)
+    maps = pixels + keras.layers.Conv2D(3, 3, padding="same")(pixels)
+    original = keras.Model(image, keras.layers.Conv2D(4, 3, strides=4)(maps))
+    original.save(tmp_path / "backbone.keras")
+    model = transferred(str(tmp_path / "backbone.keras"), (32, 32, 3))
+    features = keras.Model(model.inputs, model.get_layer("features").output)
+    np.testing.assert_allclose(
+        features.predict(IMAGES, verbose=0),
+        original.predict(IMAGES, verbose=0).mean(axis=(1, 2)),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    draw_architecture(model, tmp_path / "architecture.png", title="transfer")
+    assert (tmp_path / "architecture.png").stat().st_size > 1000
 
 
 @pytest.mark.fault("grey or very small images for a backbone", "one line that says what to set")
