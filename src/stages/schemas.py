@@ -17,6 +17,7 @@ from classifier.support.limits import (
     Count,
     Fraction,
     FractionBelow1,
+    ImageSize,
     Index,
     NonNegative,
     Positive,
@@ -41,6 +42,7 @@ class Fetch:
 @dataclass(kw_only=True, config=STRICT)
 class Download(Fetch):
     depends_on: Dependency
+    in_place: bool
     dataset: Dataset
 
 
@@ -72,7 +74,7 @@ class Split:
 @dataclass(kw_only=True, config=STRICT)
 class Normalize:
     pipeline: str
-    image_size: Annotated[int, Field(ge=8, le=4096)]
+    image_size: ImageSize
     channels: Literal[1, 3]
     fit: Literal["crop", "pad"]
     undecodable: Literal["fail", "drop"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from classifier.images.pixels import Fit, ImageError, to_pixels
 from classifier.images.ranges import RangeCounts
-from classifier.support.limits import ValueRange
+from classifier.support.limits import ImageSize, ValueRange
 
 CHUNK = 16  # images per thread that are decoded together
 
@@ -27,7 +27,7 @@ Item = TypeVar("Item", bound=Encoded)
 def decode_all(
     images: Iterable[Item],
     *,
-    size: int,
+    size: ImageSize,
     channels: int,
     fit: Fit,
     workers: int,
@@ -44,7 +44,7 @@ def decode_all(
         workers: number of threads. Pillow releases Python's global lock while it decodes.
 
     Yields:
-        An image and its pixels, uint8 (size, size, channels), or an ``ImageError``.
+        An image and its pixels, uint8 (height, width, channels), or an ``ImageError``.
 
     Raises:
         MemoryError: the memory is not enough to decode an image.

@@ -1,4 +1,4 @@
-"""Decodes one image: orientation, crop or padding to a square, antialiased resizing."""
+"""Decodes one image: orientation, crop or padding to one shape, antialiased resizing."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ from classifier.images.ranges import (
     scale,
 )
 from classifier.support.errors import is_of_the_system
-from classifier.support.limits import ValueRange
+from classifier.support.limits import ImageSize, ValueRange, sides
 
 # Pillow warns of damaged and very large images, which are refused below with an error.
 warnings.filterwarnings("ignore", module=r"PIL\b")
@@ -60,20 +60,20 @@ class UnknownRangeError(ImageError):
 def to_pixels(
     content: bytes | np.ndarray,
     *,
-    size: int,
+    size: ImageSize,
     channels: int,
     fit: Fit,
     value_range: ValueRange | None = None,
     counts: RangeCounts | None = None,
 ) -> np.ndarray:
-    """Decodes one image to uint8 (size, size, channels), values 0..255.
+    """Decodes one image to uint8 (height, width, channels), values 0..255.
 
     Args:
         content: an encoded image, or pixels (H, W[, C]): bool, integers or floats.
-        size: height and width of the result, in pixels.
+        size: height and width of the result, in pixels; one number for a square.
         channels: 1 (grey, ITU-R 601-2 luma) or 3 (RGB). White replaces transparency.
-        fit: ``crop`` keeps the central square, ``pad`` keeps the whole image and adds black
-            borders. Both keep the aspect ratio. ``stretch`` does not.
+        fit: ``crop`` keeps the largest central part of that shape, ``pad`` keeps the whole image
+            and adds black borders. Both keep the aspect ratio. ``stretch`` does not.
         value_range: the values that become 0 and 255; values outside are cut off. None takes the
             range of the format: 0..255 for 8 bits, 0..65535 for unsigned 16 bits. Encoded images
             of 8 bits always keep 0..255, as their format says so; arrays of uint8 do not.
@@ -84,18 +84,21 @@ def to_pixels(
         ImageError: the image cannot be decoded, or has more than MAX_PIXELS pixels.
         MemoryError: the memory is not enough to decode it.
     """
+    height, width = sides(size)
     try:
         if isinstance(content, np.ndarray):
             image, uncounted = _from_array(content, value_range, counts)
         else:
-            image, uncounted = _decode(content, DRAFT_FACTOR * size, value_range, counts)
+            image, uncounted = _decode(
+                content, DRAFT_FACTOR * max(height, width), value_range, counts
+            )
         image = _without_transparency(image).convert("L" if channels == 1 else "RGB")
         if fit == "crop":
-            image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+            image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
         elif fit == "stretch":
-            image = image.resize((size, size), Image.Resampling.LANCZOS)
+            image = image.resize((width, height), Image.Resampling.LANCZOS)
         else:
-            image = ImageOps.pad(image, (size, size), Image.Resampling.LANCZOS, color=0)
+            image = ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color=0)
     except UnidentifiedImageError:
         raise ImageError("it is not an image of a format that Pillow reads") from None
     except DAMAGED as error:
@@ -105,7 +108,7 @@ def to_pixels(
         if isinstance(error, OSError) and str(error).startswith("out of memory"):
             raise MemoryError(str(error)) from None
         raise ImageError(" ".join(str(error).split()) or type(error).__name__) from None
-    pixels = np.asarray(image, dtype=np.uint8).reshape(size, size, channels)
+    pixels = np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
     if counts and uncounted:
         counts.add(uncounted, BITS_8, declared=False, largest=float(pixels.max()))
     return pixels
@@ -130,7 +133,7 @@ def _decode(
     image: Image.Image = Image.open(io.BytesIO(content))
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
-    image.draft(None, (draft_size, draft_size))
+    image.draft(None, (draft_size, draft_size))  # before it is turned: both are the longer side
     stored, is_ppm = _stored_mode(image), image.format == "PPM"
     # First of all, as width and height may change places.
     image = ImageOps.exif_transpose(image)

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from classifier.images.pixels import Fit, to_pixels
 from classifier.support.atomic import write_json
 from classifier.support.errors import InputError
-from classifier.support.limits import STRICT, ValueRange
+from classifier.support.limits import STRICT, ImageSize, ValueRange, sides
 
 PREPROCESSING = "preprocessing.json"  # its file, in each folder that has one
 
@@ -24,7 +24,7 @@ class Preprocessing:
     in other languages, and for versions of this project that know other values.
     """
 
-    image_size: Annotated[int, Field(ge=1)]  # pixels, height and width
+    image_size: ImageSize  # pixels: a square's height and width, or [height, width]
     channels: Literal[1, 3]  # 1: grey, ITU-R 601-2 luma | 3: RGB
     fit: Fit
     dtype: Literal["uint8"] = "uint8"  # of the pixels, values 0..255
@@ -39,7 +39,7 @@ class Preprocessing:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the pixels."""
-        return self.image_size, self.image_size, self.channels
+        return *sides(self.image_size), self.channels
 
     @property
     def arguments(self) -> dict[str, Any]:

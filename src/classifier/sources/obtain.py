@@ -14,6 +14,7 @@ from classifier.formats.contents import (
     taken,
     write_contents,
 )
+from classifier.formats.in_place import write_index
 from classifier.formats.npz import (
     classes_of_labels,
     read_npz,
@@ -30,6 +31,9 @@ from classifier.sources.dataset import Dataset
 from classifier.sources.fetch import Access, SourceError, fetch_first
 from classifier.sources.source import Source
 from classifier.support.checksum import sha256_of
+from classifier.support.errors import InputError
+
+NO_LIMIT = 2**63
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,41 @@ def obtain(dataset: Dataset, kind: str, destination: Path, access: Access) -> So
     """
     place = partial(verify_and_place, dataset, destination=destination)
     return fetch_first(dataset, kind, destination, access, place)
+
+
+def index_in_place(dataset: Dataset, kind: str, destination: Path, access: Access) -> Source:
+    """Writes an index of the photos in a local folder to ``destination``; they stay where they are.
+
+    Args:
+        kind, destination: as for :func:`obtain`.
+
+    Raises:
+        InputError: a source is not a local folder of photos, or as :func:`obtain`.
+    """
+    for source in dataset.sources:
+        if kind in ("auto", source.kind):
+            _check_in_place(dataset, source, source.kind)
+    place = partial(_place_index, dataset, destination=destination)
+    return fetch_first(dataset, kind, destination, access, place)
+
+
+def _check_in_place(dataset: Dataset, source: Source, kind: str) -> None:
+    if kind != "folder" or dataset.format != "folders":
+        what = kind if dataset.format == "folders" else f"{kind} of {dataset.format} arrays"
+        raise InputError(
+            f"in_place is for a local folder of photos, and {source} is a {what}: set in_place: "
+            "false, or name a folder alone"
+        )
+
+
+def _place_index(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
+    _check_in_place(dataset, source, "folder" if fetched.is_dir() else "file")
+    folder = fetched.resolve()
+    # Nothing is copied or unpacked, so the number of bytes needs no limit.
+    entries = _list_files(dataset, folder, f"{folder}", max_bytes=NO_LIMIT)
+    write_index(folder, destination, taken(entries))
+    log.info("%s: no copy is kept: later stages read the photos in %s", dataset.name, folder)
+    write_contents(destination.with_name(CONTENTS), entries)
 
 
 def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
@@ -83,21 +122,23 @@ def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destinatio
 
 def _place_images(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
     folder = fetched.resolve() if fetched.is_dir() else None
-    files = survey(
-        folder or fetched,
-        f"{folder or source}",
-        max_bytes=dataset.max_bytes,
-        max_files=dataset.max_files,
-    )
-    found = find_layout(files, dataset.wanted)
-    entries = _chosen(dataset, found.entries)
-    log.info("%s: layout %s", dataset.name, f"{found.layout} {found.detail}".strip())
-    report(dataset.name, entries)
+    place = f"{folder or source}"
+    entries = _list_files(dataset, folder or fetched, place, max_bytes=dataset.max_bytes)
     if folder:
         pack_folder(folder, destination, taken(entries))
     else:
         fetched.replace(destination)
     write_contents(destination.with_name(CONTENTS), entries)
+
+
+def _list_files(dataset: Dataset, path: Path, place: str, *, max_bytes: int) -> list[Entry]:
+    """What each file of a folder or an archive is, by its layout."""
+    files = survey(path, place, max_bytes=max_bytes, max_files=dataset.max_files)
+    found = find_layout(files, dataset.wanted)
+    entries = _chosen(dataset, found.entries)
+    log.info("%s: layout %s", dataset.name, f"{found.layout} {found.detail}".strip())
+    report(dataset.name, entries)
+    return entries
 
 
 def _chosen(dataset: Dataset, entries: list[Entry]) -> list[Entry]:
