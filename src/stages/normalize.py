@@ -46,6 +46,7 @@ def normalize(config: Normalize) -> None:
         image_size=config.image_size,
         channels=config.channels,
         fit=config.fit,
+        transparency=config.transparency,
         value_range=tuple(source["value_range"]) if "value_range" in source else None,
     )
     shape = preprocessing.shape
@@ -58,7 +59,11 @@ def normalize(config: Normalize) -> None:
             write = partial(write_split, storage=config.storage, shard_bytes=config.shard_bytes)
             append = {name: stack.enter_context(write(folder, name, shape)) for name in SPLITS}
             decoded = decode_all(
-                images, workers=config.workers, counts=counts, **preprocessing.arguments
+                images,
+                workers=config.workers,
+                counts=counts,
+                truncated=config.truncated,
+                **preprocessing.arguments,
             )
             for image, pixels in _until_memory_is_short(decoded, config):
                 if isinstance(pixels, UnknownRangeError):  # no damage of one image
@@ -93,7 +98,7 @@ def normalize(config: Normalize) -> None:
             },
         )
         write_class_grids(folder, *read_split(folder, "train"), classes)
-    for line in counts.scaled():
+    for line in [*counts.in_part(), *counts.scaled()]:
         log.info("%s", line)
     for line in counts.warnings():
         log.warning("%s", line)
