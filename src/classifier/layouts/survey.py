@@ -15,6 +15,7 @@ from classifier.formats.image_files import (
     is_hidden,
     is_image_content,
 )
+from classifier.layouts.arrays import IDX
 from classifier.layouts.error import LayoutError
 
 TABLE_SUFFIXES = {".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"}
@@ -79,10 +80,19 @@ def survey(path: Path, place: str, *, max_bytes: int, max_files: int) -> Survey:
     if not found.images:
         files = len(found.others) + len(found.tables)
         raise LayoutError(
-            f"{place}: there are no images among {files:,} files: name a folder or an archive "
-            f"that has images ({', '.join(sorted(IMAGE_SUFFIXES))})"
+            f"{place}: there are no images among {files:,} files: {_other_format(found)}name a "
+            f"folder or an archive that has images ({', '.join(sorted(IMAGE_SUFFIXES))})"
         )
     return found
+
+
+def _other_format(found: Survey) -> str:
+    names = [entry.file for entry in found.others if entry.passed_over == NO_IMAGE]
+    if any(IDX.search(name) for name in names):
+        return "these are IDX files: set format: idx, or "
+    if arrays := [name for name in names if name.endswith(".npz")]:
+        return f"{arrays[0]} has arrays: set format: npz and name that file, or "
+    return ""
 
 
 def _heif_error(place: str, name: str) -> LayoutError:
