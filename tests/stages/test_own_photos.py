@@ -278,6 +278,30 @@ def test_arrays_without_splits_are_split(run_stage: Run, project: Path, photos: 
     assert {split for split, _ in counts} == {"train", "validation", "test"}
 
 
+def test_photos_of_two_places(run_stage: Run, project: Path, photos: Path) -> None:
+    for place in ("munich", "lyon"):
+        write(photos / place, [f"{{}}/{place}{number}.png" for number in range(8)])
+    for name in CLASSES:  # not the same photos
+        for number in range(8):
+            content = photo(100 + number, name)
+            (photos / "lyon" / name / f"lyon{number}.png").write_bytes(content)
+    (project / "conf" / "dataset" / "tiny.yaml").write_text(
+        "name: tiny\nformat: folders\nfile: tiny.tar\nsources:\n  - kind: merged\n    parts:\n"
+        f"      munich: {{kind: folder, path: {photos / 'munich'}}}\n"
+        f"      lyon: {{kind: folder, path: {photos / 'lyon'}}}\n"
+    )
+    counts, output = split_photos(run_stage)
+    assert counts.total() == 48
+    assert "tiny: munich 24: blue 8, green 8, red 8" in output
+    assert "DVC does not look after" not in output
+    status, _, output = run_stage(
+        "download", "pipeline=tiny", f"download.depends_on={photos / 'lyon'}"
+    )
+    assert status == 0
+    assert f"DVC does not look after {photos / 'munich'}, the part munich: set" in output
+    assert run_stage("normalize", "pipeline=tiny")[0] == 0
+
+
 @pytest.mark.fault("IDX files or arrays taken for photos", "one line that names their format")
 @pytest.mark.parametrize(
     ("name", "expected"),

@@ -5,7 +5,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from classifier.formats.archive import ArchiveError, pack_folder
+from classifier.formats.archive import ArchiveError, pack_folder, pack_parts
 from classifier.formats.contents import (
     CONTENTS,
     NOT_CHOSEN,
@@ -26,7 +26,8 @@ from classifier.formats.npz import (
 )
 from classifier.layouts.arrays import find_arrays
 from classifier.layouts.error import LayoutError
-from classifier.layouts.find import find_layout
+from classifier.layouts.find import find_layout, find_layout_of_part
+from classifier.layouts.parts import by_part, check_parts, of_one_part, within_part
 from classifier.layouts.splits import lacking
 from classifier.layouts.summary import summarize
 from classifier.layouts.survey import TABLE_SUFFIXES, survey
@@ -67,7 +68,9 @@ def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destinatio
         ArchiveError, ArraysError: the content is not what the dataset describes.
         SourceError: the file is a pickle, and the source does not have its hash.
     """
-    if dataset.stored_format == "npz":
+    if source.parts:
+        _place_parts(dataset, source, fetched, destination)
+    elif dataset.stored_format == "npz":
         read = _read_idx if dataset.format == "idx" else _read_arrays
         arrays = read(dataset, source, fetched)
         verify_arrays(arrays, dataset.arrays or {})
@@ -99,6 +102,30 @@ def _read_idx(dataset: Dataset, source: Source, fetched: Path) -> Arrays:
     limits = {"max_bytes": dataset.max_bytes, "max_files": dataset.max_files}
     files = find_arrays(idx_files(path, **limits), dataset.keys, f"{source}")
     return read_idx_files(path, files, **limits)
+
+
+def _place_parts(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
+    """Packs the images of all parts; the name of its part is the first folder of each image."""
+    if dataset.format != "folders":
+        raise SourceError(f"only images can be merged: format is {dataset.format}")
+    parts = {name: (fetched / name).resolve() for name in source.parts or {}}
+    entries: list[Entry] = []
+    for name, path in parts.items():
+        files = survey(path, name, max_bytes=dataset.max_bytes, max_files=dataset.max_files)
+        found = find_layout_of_part(files, dataset.wanted)
+        log.info("%s: %s: layout %s", dataset.name, name, f"{found.layout} {found.detail}".strip())
+        entries += within_part(found.entries, name)
+    check_parts(entries, f"{source}")
+    entries = _chosen(dataset, entries)
+    for line in by_part(entries):
+        log.info("%s: %s", dataset.name, line)
+    for line in of_one_part(entries):
+        log.warning("%s: %s", dataset.name, line)
+    report(dataset.name, entries)
+    packed = fetched.with_name("packed.tar")
+    pack_parts(parts, packed, taken(entries))
+    packed.replace(destination)
+    write_contents(destination.with_name(CONTENTS), entries)
 
 
 def _place_images(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
