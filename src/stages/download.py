@@ -7,7 +7,7 @@ from classifier.sources.obtain import describe, index_in_place, obtain
 from classifier.support.atomic import atomic_folder, write_json
 from stages.access import machine_access
 from stages.configuration import configured
-from stages.depends_on import check_covered, first_folder, warn_unless_covered
+from stages.depends_on import check_covered, covers, first_folder, warn_unless_covered
 from stages.layout import output
 from stages.lock import locked
 from stages.schemas import Download
@@ -30,6 +30,17 @@ def download(config: Download) -> None:
     log.info("%s: %s bytes from %s", file.name, f"{description['bytes']:,}", source)
     folder_of_photos = first_folder([source], "auto")
     warn_unless_covered(config.pipeline, "download", config.depends_on, folder_of_photos)
+    for name, part in (source.parts or {}).items():
+        path = first_folder([part], "auto")
+        if path and not covers(config.depends_on, path):
+            log.warning(
+                "DVC does not look after %s, the part %s: set pipelines.%s.download.depends_on to "
+                "a folder of all parts, or run 'dvc repro --force download@%s' after a change",
+                path,
+                name,
+                config.pipeline,
+                config.pipeline,
+            )
     if description["drawn"]:
         log.warning(
             "%s\nThese are DRAWINGS, not photographs: no source of the photos could be reached.\n"

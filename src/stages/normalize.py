@@ -53,6 +53,7 @@ def normalize(config: Normalize) -> None:
         image_size=config.image_size,
         channels=config.channels,
         fit=config.fit,
+        transparency=config.transparency,
         value_range=tuple(source["value_range"]) if "value_range" in source else None,
     )
     shape = preprocessing.shape
@@ -68,7 +69,11 @@ def normalize(config: Normalize) -> None:
             write = partial(write_split, storage=config.storage, shard_bytes=config.shard_bytes)
             append = {name: stack.enter_context(write(folder, name, shape)) for name in SPLITS}
             decoded = decode_all(
-                images, workers=config.workers, counts=counts, **preprocessing.arguments
+                images,
+                workers=config.workers,
+                counts=counts,
+                truncated=config.truncated,
+                **preprocessing.arguments,
             )
             for image, pixels in _until_memory_is_short(decoded, config):
                 if isinstance(pixels, UnknownRangeError):  # no damage of one image
@@ -113,7 +118,7 @@ def normalize(config: Normalize) -> None:
             near=near,
             read=reader(folder, index),
         )
-    for line in counts.scaled():
+    for line in [*counts.in_part(), *counts.scaled()]:
         log.info("%s", line)
     for line in counts.warnings():
         log.warning("%s", line)

@@ -6,6 +6,8 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
+from classifier.images.colours import Colour
+from classifier.images.pixels import Truncated
 from classifier.sources.backbone import Backbone as Network
 from classifier.sources.dataset import Dataset
 from classifier.sources.source import Kind
@@ -78,6 +80,8 @@ class Normalize:
     channels: Literal[1, 3]
     fit: Literal["crop", "pad"]
     undecodable: Literal["fail", "drop"]
+    truncated: Truncated
+    transparency: Colour
     method: Literal["rescale", "standardize", "per_image", "local_contrast"]
     window: Annotated[int, Field(ge=3)]
     workers: Count

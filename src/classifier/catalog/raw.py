@@ -9,7 +9,7 @@ import numpy as np
 from classifier.formats.archive import File, read_files, read_images
 from classifier.formats.contents import CONTENTS, read_contents, taken
 from classifier.formats.in_place import INDEX, Photo, read_index
-from classifier.formats.npz import classes_of_labels, read_npz
+from classifier.formats.npz import SPLITS, classes_of_labels, read_npz
 
 NO_LIMIT = 2**63  # the download stage has checked the size already
 
@@ -43,10 +43,15 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
     if format == "npz":
         arrays = read_npz(file, max_bytes=NO_LIMIT)
         class_of = classes_of_labels(arrays, classes)
-        for official in ("train", "test"):
-            images, labels = arrays[f"x_{official}"], arrays[f"y_{official}"]
-            for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-                yield RawImage(f"{official}/{number:05d}", class_of[label], official, image)
+        for official, (x, y) in SPLITS.items():
+            if x in arrays:
+                folder = official or "images"
+                for number, (image, label) in enumerate(
+                    zip(arrays[x], arrays[y].tolist(), strict=True)
+                ):
+                    yield RawImage(
+                        f"{folder}/{number:05d}", class_of[label], official or None, image
+                    )
     elif (contents := file.with_name(CONTENTS)).exists():
         entries = taken(read_contents(contents))
         members: Iterable[File | Photo] = (

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from classifier.images.pixels import Fit, ImageError, to_pixels
+from classifier.images.pixels import Fit, ImageError, Truncated, to_pixels
 from classifier.images.ranges import RangeCounts
 from classifier.support.limits import ImageSize, ValueRange
 
@@ -32,6 +32,8 @@ def decode_all(
     fit: Fit,
     workers: int,
     value_range: ValueRange | None = None,
+    transparency: str = "white",
+    truncated: Truncated = "refuse",
     counts: RangeCounts | None = None,
 ) -> Iterator[tuple[Item, np.ndarray | ImageError]]:
     """Yields each image with its pixels, or with the error if it cannot be decoded.
@@ -40,7 +42,8 @@ def decode_all(
 
     Args:
         images: read one after another; the pixels come in the same order.
-        size, channels, fit, value_range, counts: see :func:`classifier.images.pixels.to_pixels`.
+        size, channels, fit, value_range, transparency, truncated, counts: see
+            :func:`classifier.images.pixels.to_pixels`.
         workers: number of threads. Pillow releases Python's global lock while it decodes.
 
     Yields:
@@ -58,6 +61,8 @@ def decode_all(
                 channels=channels,
                 fit=fit,
                 value_range=value_range,
+                transparency=transparency,
+                truncated=truncated,
                 counts=counts,
             )
         except ImageError as error:

@@ -4,11 +4,14 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from classifier.images.heif import may_be_heif, open_heif
 from classifier.images.ranges import (
     BITS_8,
     BITS_8_FILE,
@@ -18,6 +21,7 @@ from classifier.images.ranges import (
     known_range,
     scale,
 )
+from classifier.images.truncated import truncated_loaded
 from classifier.support.errors import is_of_the_system
 from classifier.support.limits import ImageSize, ValueRange, sides
 
@@ -47,6 +51,7 @@ DAMAGED = (
 )
 
 Fit = Literal["crop", "pad", "stretch"]
+Truncated = Literal["refuse", "load"]
 
 
 class ImageError(Exception):
@@ -64,6 +69,8 @@ def to_pixels(
     channels: int,
     fit: Fit,
     value_range: ValueRange | None = None,
+    transparency: str = "white",
+    truncated: Truncated = "refuse",
     counts: RangeCounts | None = None,
 ) -> np.ndarray:
     """Decodes one image to uint8 (height, width, channels), values 0..255.
@@ -71,13 +78,17 @@ def to_pixels(
     Args:
         content: an encoded image, or pixels (H, W[, C]): bool, integers or floats.
         size: height and width of the result, in pixels; one number for a square.
-        channels: 1 (grey, ITU-R 601-2 luma) or 3 (RGB). White replaces transparency.
+        channels: 1 (grey, ITU-R 601-2 luma) or 3 (RGB).
         fit: ``crop`` keeps the largest central part of that shape, ``pad`` keeps the whole image
             and adds black borders. Both keep the aspect ratio. ``stretch`` does not.
         value_range: the values that become 0 and 255; values outside are cut off. None takes the
             range of the format: 0..255 for 8 bits, 0..65535 for unsigned 16 bits. Encoded images
             of 8 bits always keep 0..255, as their format says so; arrays of uint8 do not.
-        counts: counts the image by its range.
+        transparency: the colour behind transparent pixels, one of
+            :func:`classifier.images.colours.opaque_colour`.
+        truncated: ``load`` takes what there is of a file whose end is missing or damaged. The rest
+            is grey, black or transparent, by its format.
+        counts: counts the image by its range, and the files of which a part is taken.
 
     Raises:
         UnknownRangeError: ``value_range`` is None, for floats or integers of 32 bits.
@@ -89,10 +100,10 @@ def to_pixels(
         if isinstance(content, np.ndarray):
             image, uncounted = _from_array(content, value_range, counts)
         else:
-            image, uncounted = _decode(
-                content, DRAFT_FACTOR * max(height, width), value_range, counts
-            )
-        image = _without_transparency(image).convert("L" if channels == 1 else "RGB")
+            longer = DRAFT_FACTOR * max(height, width)
+            decode = partial(_decode, content, longer, value_range, counts)
+            image, uncounted = decode() if truncated == "refuse" else _in_part(decode, counts)
+        image = _without_transparency(image, transparency).convert("L" if channels == 1 else "RGB")
         if fit == "crop":
             image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
         elif fit == "stretch":
@@ -130,13 +141,15 @@ def _from_array(
 def _decode(
     content: bytes, draft_size: int, value_range: ValueRange | None, counts: RangeCounts | None
 ) -> tuple[Image.Image, str | None]:
-    image: Image.Image = Image.open(io.BytesIO(content))
+    image = opened = _opened(content)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}")
     image.draft(None, (draft_size, draft_size))  # before it is turned: both are the longer side
     stored, is_ppm = _stored_mode(image), image.format == "PPM"
     # First of all, as width and height may change places.
     image = ImageOps.exif_transpose(image)
+    if counts and _has_more(opened):
+        counts.add_first(str(opened.format))
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
         known = known_range(values.dtype)
@@ -161,6 +174,39 @@ def _decode(
     if counts and value_range not in (None, BITS_8):
         counts.add_unfit(value_range)
     return image, BITS_8_FILE
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        if not may_be_heif(content):
+            raise
+    try:
+        return open_heif(content)
+    except ImportError as error:
+        raise ImageError(str(error)) from None
+
+
+def _in_part(
+    decode: Callable[[], tuple[Image.Image, str | None]], counts: RangeCounts | None
+) -> tuple[Image.Image, str | None]:
+    try:
+        return decode()
+    except DAMAGED:
+        with truncated_loaded():
+            decoded = decode()
+        if counts:
+            counts.add_truncated()
+        return decoded
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Whether the file has several pages or frames."""
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except DAMAGED:  # of the second one, which is not needed
+        return True
 
 
 def _stored_mode(image: Image.Image) -> str:
@@ -198,8 +244,8 @@ def _to_8_bits(
     return scale(values, value_range)
 
 
-def _without_transparency(image: Image.Image) -> Image.Image:
+def _without_transparency(image: Image.Image, colour: str) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return Image.alpha_composite(Image.new("RGBA", image.size, colour), image)
     return image

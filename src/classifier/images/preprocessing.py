@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from classifier.images.colours import Colour
 from classifier.images.pixels import Fit, to_pixels
 from classifier.support.atomic import write_json
 from classifier.support.errors import InputError
@@ -32,7 +33,7 @@ class Preprocessing:
     # keep 0..255.
     value_range: Annotated[ValueRange | None, Field(strict=False)] = None
     orientation: Literal["exif"] = "exif"
-    transparency: Literal["white"] = "white"  # what replaces it
+    transparency: Colour = "white"  # what replaces it: a colour's name, or #rrggbb
     borders: Literal["black"] = "black"  # of fit: pad
     resampling: Literal["lanczos"] = "lanczos"
 
@@ -49,6 +50,7 @@ class Preprocessing:
             "channels": self.channels,
             "fit": self.fit,
             "value_range": self.value_range,
+            "transparency": self.transparency,
         }
 
     def __call__(self, content: bytes | np.ndarray) -> np.ndarray:

@@ -1,13 +1,13 @@
 """The sources that a file can come from, in the order to try them."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
 from classifier.support.addresses import without_credentials
 from classifier.support.limits import NESTED, Count
 
-Kind = Literal["folder", "mirror", "url", "wheel", "sample"]
+Kind = Literal["folder", "mirror", "url", "bucket", "merged", "wheel", "sample"]
 
 
 @dataclass(kw_only=True, config=NESTED)
@@ -16,13 +16,17 @@ class Source:
 
     kind: Kind
     path: str | None = None  # mirror: below the mirror's folder; folder: a folder or a file
-    url: str | None = None
+    url: str | None = None  # url: http or https; bucket: see classifier.sources.bucket
+    options: dict[str, Any] | None = None  # bucket: of its driver
+    parts: "dict[str, Source] | None" = None  # merged: sources by name, all of which are taken
     requirement: str | None = None  # wheel: pinned, name==version
     member: str | None = None  # wheel: the file inside
     sha256: str | None = None  # of the file; of the wheel file for a wheel
     bytes: Count | None = None  # of the file; a wheel is bound by its hash
 
     def __str__(self) -> str:
+        if self.parts:
+            return ", ".join(f"{name}: {part}" for name, part in self.parts.items())
         return without_credentials(self.url or self.requirement or self.path or "drawn here")
 
 
