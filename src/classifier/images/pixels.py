@@ -27,6 +27,8 @@ from classifier.support.limits import ImageSize, ValueRange, sides
 
 # Pillow warns of damaged and very large images, which are refused below with an error.
 warnings.filterwarnings("ignore", module=r"PIL\b")
+# Other formats are refused: to decode EPS, for example, Pillow starts another program.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 100_000_000  # larger images are refused before they are decoded
 # JPEGs are decoded at a half, a quarter or an eighth of their size, if this leaves at least so
 # many times the wanted width and height. It is several times as fast, and the resized pixels are
@@ -111,7 +113,9 @@ def to_pixels(
         else:
             image = ImageOps.pad(image, (width, height), Image.Resampling.LANCZOS, color=0)
     except UnidentifiedImageError:
-        raise ImageError("it is not an image of a format that Pillow reads") from None
+        raise ImageError(
+            "it is not a JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, AVIF or HEIC image"
+        ) from None
     except DAMAGED as error:
         if is_of_the_system(error):
             raise
@@ -178,7 +182,7 @@ def _decode(
 
 def _opened(content: bytes) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(content))
+        return Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         if not may_be_heif(content):
             raise

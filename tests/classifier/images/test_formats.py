@@ -236,7 +236,7 @@ ROWS = [
         "no image, under the suffix of one",
         "refused: see `normalize.undecodable`",
         lambda: b"<html>404 Not Found</html>",
-        "it is not an image of a format that Pillow reads",
+        "it is not a JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, AVIF or HEIC image",
         name="photo.jpg",
     ),
     Row(
@@ -249,7 +249,7 @@ ROWS = [
         "a camera's raw file, SVG, PDF, JPEG 2000, a video",
         "passed over by `download`, which names it; convert it to JPEG",
         lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        "it is not an image of a format that Pillow reads",
+        "it is not a JPEG, PNG, WebP, GIF, TIFF, BMP, PPM, AVIF or HEIC image",
         name="drawing.svg",
         taken=False,
     ),
@@ -308,8 +308,15 @@ def test_a_heic_photo_under_any_suffix() -> None:
     assert is_image_content(content)
     film = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(40)
     assert not is_image_content(film)
-    with pytest.raises(ImageError, match="not an image of a format that Pillow reads"):
+    with pytest.raises(ImageError, match="it is not a JPEG, PNG"):
         to_pixels(film, size=8, channels=3, fit="crop")
+
+
+@pytest.mark.fault("an EPS or an icon under the suffix of an image", "refused, not decoded")
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA"])
+def test_no_other_format_is_decoded(kind: str) -> None:
+    with pytest.raises(ImageError, match="it is not a JPEG, PNG"):
+        to_pixels(encoded(Image.new("RGB", (16, 16)), kind), size=8, channels=3, fit="crop")
 
 
 @pytest.fixture
