@@ -88,7 +88,7 @@ def test_an_image_that_cannot_be_decoded(run_stage: Run, project: Path, choice: 
     status, error, output = run_stage("normalize", "pipeline=tiny", f"undecodable={choice}")
     if choice == "fail":
         assert (status, error.count("\n")) == (1, 1)
-        assert "red/000.png cannot be decoded: it is not an image of a format" in error
+        assert "red/000.png cannot be decoded: it is not a JPEG, PNG" in error
         assert list(Path("data/normalized").iterdir()) == []
     else:
         assert status == 0

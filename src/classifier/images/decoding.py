@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def decode_all(
     *,
     size: ImageSize,
     channels: int,
-    fit: Fit,
+    fit: Fit | Literal["stretch"],
     workers: int,
     value_range: ValueRange | None = None,
     transparency: str = "white",

@@ -52,7 +52,7 @@ DAMAGED = (
     zlib.error,
 )
 
-Fit = Literal["crop", "pad", "stretch"]
+Fit = Literal["crop", "pad"]  # for a model, they keep the aspect ratio
 Truncated = Literal["refuse", "load"]
 
 
@@ -69,7 +69,7 @@ def to_pixels(
     *,
     size: ImageSize,
     channels: int,
-    fit: Fit,
+    fit: Fit | Literal["stretch"],
     value_range: ValueRange | None = None,
     transparency: str = "white",
     truncated: Truncated = "refuse",
