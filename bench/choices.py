@@ -22,6 +22,7 @@ SMALL = {
 SCRATCH = {"mnist": "standard", "flowers": "scratch"}  # recipes without a backbone
 STAGES = {
     "model": "train",
+    "loss": "train",
     "optimizer": "train",
     "schedule": "train",
     "mixing": "train",
@@ -38,6 +39,7 @@ OPTIONS: dict[str, list[Any]] = {
     "train.optimizer.use_ema": [False, True],
     "train.optimizer.clipnorm": [None, 1.0],
     "train.class_weight": [None, "balanced"],
+    "train.sampling": ["natural", "balanced"],
     "train.precision": ["float32", "mixed_bfloat16"],
     "train.jit_compile": [False, True],
     "train.steps_per_execution": [1, 10],

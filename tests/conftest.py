@@ -64,6 +64,7 @@ TINY_SECTION = """\
     train:
       groups:
         model: convnet
+        loss: crossentropy
         optimizer: adam
         schedule: constant
         mixing: none
@@ -238,15 +239,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def build_model(family: str, size: int = 28, **options: Any) -> Any:
-    """A model of ``size`` x ``size`` colour images and 5 classes, options as configured."""
+def build_model(family: str, size: int | tuple[int, int] = 28, **options: Any) -> Any:
+    """A model of colour images of this ``image_size`` and 5 classes, options as configured."""
     from classifier.layers.normalization import normalization_layer
+    from classifier.support.limits import sides
 
     config = yaml.safe_load((ROOT / "conf" / "model" / f"{family}.yaml").read_text())
     module, _, function = config.pop("_target_").rpartition(".")
     statistics = {"method": "standardize", "mean": [100.0] * 3, "standard_deviation": [60.0] * 3}
     return getattr(import_module(module), function)(
-        (size, size, 3), 5, normalization_layer(statistics), **config | options
+        (*sides(size), 3), 5, normalization_layer(statistics), **config | options
     )
 
 

@@ -17,6 +17,7 @@ from classifier.formats.archive import pack_folder
 from classifier.images.decoding import decode_all
 from classifier.images.pixels import ImageError
 from classifier.storage.arrays import ArrayWriter
+from classifier.support.limits import sides
 from contest import Contest, at_least
 
 
@@ -44,7 +45,7 @@ def contest(what: str, images: list[RawImage], temporary: Path) -> Contest:
     import keras
 
     config = YAML(typ="safe").load(ROOT / "params.yaml")["pipelines"]["flowers"]["normalize"]
-    size, channels = config["image_size"], config["channels"]
+    size, channels = sides(config["image_size"]), config["channels"]
     folder, archive = temporary / "photos", temporary / "photos.tar"
     for image in images:
         file = folder / image.class_name / Path(image.id).name
@@ -57,7 +58,7 @@ def contest(what: str, images: list[RawImage], temporary: Path) -> Contest:
     def ours() -> float:
         begun = time.perf_counter()
         images_in_archive = read_raw(archive, "folders", classes)
-        with ArrayWriter(temporary / "ours.npy", (size, size, channels)) as writer:
+        with ArrayWriter(temporary / "ours.npy", (*size, channels)) as writer:
             for _, pixels in decode_all(
                 images_in_archive, size=size, channels=channels, fit="crop", workers=2
             ):
@@ -68,14 +69,14 @@ def contest(what: str, images: list[RawImage], temporary: Path) -> Contest:
     def keras_reader() -> float:
         begun = time.perf_counter()
         dataset = keras.utils.image_dataset_from_directory(
-            folder, image_size=(size, size), crop_to_aspect_ratio=True, verbose=False
+            folder, image_size=size, crop_to_aspect_ratio=True, verbose=False
         )
         pixels = np.concatenate([batch.numpy().astype(np.uint8) for batch, _ in dataset])
         np.save(temporary / "keras.npy", pixels)
         return len(images) / (time.perf_counter() - begun)
 
     return Contest(
-        f"{what} to arrays of {size} pixels",
+        f"{what} to arrays of {config['image_size']} pixels",
         "`image_dataset_from_directory`, resized and cropped",
         "images/s",
         ours,

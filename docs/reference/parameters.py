@@ -12,12 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from typing_extensions import is_typeddict
-
 from reference.commented_yaml import CommentedYaml, Key
 from reference.tables import code, head, keys, reference, row, text
 from reference.targets import target
-from reference.types import described, kind_of
+from reference.types import described, hints_in, kind_of
 from stages.schemas import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +115,7 @@ def stage_rows(stage: str) -> Iterator[Row]:
 def schema_rows(schema: Any, file: CommentedYaml, place: Key, grouped: set[str]) -> Iterator[Row]:
     """The keys of a dataclass, with the defaults and comments below ``place`` of a file."""
     fields = {field.name: field for field in dataclasses.fields(schema)}
+    hints = hints_in(schema)
     there = file.values
     for word in place:
         there = there.get(word, {})
@@ -124,15 +123,17 @@ def schema_rows(schema: Any, file: CommentedYaml, place: Key, grouped: set[str])
         *(key for key in there if key in fields),
         *(key for key in fields if key not in there),
     ]:
-        inner, here = nested(fields[key].type), (*place, key)
+        inner, here = nested(hints[key]), (*place, key)
         if key in grouped and inner is None:
             continue
         name = ".".join(here)
         if inner is None or key not in grouped:
             default = shown(file, here) if here in file.texts else own_default(fields[key])
+            if inner is not None and not default:
+                default = "those of its keys"
             comment = file.comments.get(here) or comment_in(schema, key)
             meaning = explained(f"{file.path}: {name}", comment)
-            yield Row(name, described(fields[key].type), default, meaning)
+            yield Row(name, described(hints[key]), default, meaning)
         if inner is not None:
             yield from schema_rows(inner, file, here, set())
 
@@ -151,11 +152,16 @@ def own_default(field: Any) -> str:
 
 
 def comment_in(schema: Any, key: str) -> str:
-    """The comment of a field in the source of the dataclass, or of one that it inherits from."""
+    """The comment of a field in the source of the dataclass, or of one that it inherits from.
+
+    It stands at the end of the field's line, or in the lines above it.
+    """
     for kind in inspect.getmro(schema):
         if key in vars(kind).get("__annotations__", {}):
-            found = re.search(rf"^    {key}: .*?  # (.*)$", inspect.getsource(kind), re.MULTILINE)
-            return found[1] if found else ""
+            field = rf"((?:^    # .*\n)*)^    {key}: [^#\n]*(#.*)?$"
+            found = re.search(field, inspect.getsource(kind), re.MULTILINE)
+            lines = [*found[1].splitlines(), found[2] or ""] if found else []
+            return " ".join(line.strip(" #") for line in lines).strip()
     return ""
 
 
@@ -241,17 +247,7 @@ def hints_of(stage: str, group: str, values: Any, place: Key) -> dict[str, Any]:
 
 def group_type(stage: str, group: str) -> Any:
     """The type of the key in the stage's schema that has the name of the group."""
-    fields = dataclasses.fields(SCHEMAS[stage])
-    return next(field.type for field in fields if field.name == group)
-
-
-def hints_in(schema: Any) -> dict[str, Any]:
-    """The types of the keys of a dataclass or a ``TypedDict``; none for other types."""
-    if is_typeddict(schema):
-        return dict(schema.__annotations__)
-    if dataclasses.is_dataclass(schema):
-        return {field.name: field.type for field in dataclasses.fields(schema)}
-    return {}
+    return hints_in(SCHEMAS[stage])[group]
 
 
 def schema_comment(stage: str, group: str, place: Key) -> str:

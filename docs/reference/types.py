@@ -1,6 +1,7 @@
 """What a type of a schema says to a user: the kind of value, and its limits."""
 
 import dataclasses
+import sys
 import types
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Required, Union, get_args, get_origin
@@ -35,7 +36,7 @@ def described(hint: Any) -> str:
     if origin is Literal:
         return " or ".join(code(str(choice)) for choice in inner)
     if origin in (Union, types.UnionType):
-        words = [described(kind) for kind in inner]
+        words = sorted(map(described, inner), key=lambda word: word == "`null`")
         return (", or " if any("," in word for word in words) else " or ").join(words)
     if origin in (list, Sequence):
         return f"list of {described(inner[0])}"
@@ -44,6 +45,20 @@ def described(hint: Any) -> str:
     if origin is dict or hint is dict or dataclasses.is_dataclass(hint) or is_typeddict(hint):
         return "keys and values"
     return PLAIN[hint]
+
+
+def hints_in(schema: Any) -> dict[str, Any]:
+    """The types of the keys of a dataclass or a ``TypedDict``; none for other types."""
+    if is_typeddict(schema):
+        return dict(schema.__annotations__)
+    if not dataclasses.is_dataclass(schema):
+        return {}
+    hints = {field.name: field.type for field in dataclasses.fields(schema)}
+    names = vars(sys.modules[schema.__module__])  # for a type in quotes, of the class itself
+    return {
+        name: eval(hint, dict(names)) if isinstance(hint, str) else hint
+        for name, hint in hints.items()
+    }
 
 
 def limits_of(metadata: Sequence[Any]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from classifier.support.errors import InputError
 from stages.layout import located, output
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,20 @@ def warn_unless_covered(pipeline: str, stage: str, depends_on: str, path: str | 
             stage,
             path,
             depends_on,
+        )
+
+
+def check_covered(pipeline: str, stage: str, depends_on: str, path: str | None) -> None:
+    """Checks that DVC looks after photos of which no copy is kept.
+
+    Raises:
+        InputError: it does not, so that a change of them would not be noticed.
+    """
+    if path and not covers(depends_on, path):
+        raise InputError(
+            f"in_place needs DVC to look after {path}: in params.yaml, set "
+            f"pipelines.{pipeline}.{stage}.depends_on to {path} (now {depends_on}), or run "
+            "'python -m stages.prepare'"
         )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from classifier.catalog.manifest import read_manifest
+from classifier.catalog.manifest import left_out, read_manifest
+from classifier.catalog.near_duplicates import read_near_duplicates
 from classifier.support.atomic import atomic_folder, write_json
 from stages import provenance
 from stages.configuration import configured
@@ -25,7 +26,7 @@ def evaluate(config: Evaluate) -> None:
     from classifier.reporting.metrics import evaluate_predictions
     from classifier.reporting.pictures import draw_pictures
     from classifier.reporting.predictions import predict_split
-    from classifier.reporting.report import count_repeated, render_report
+    from classifier.reporting.report import count_repeated, leaked_images, render_report
     from classifier.reporting.tables import evaluation_tables
     from classifier.saved.model_size import model_size
     from classifier.saved.saving import fingerprint, load_model
@@ -33,6 +34,8 @@ def evaluate(config: Evaluate) -> None:
     name = config.pipeline
     source = json.loads(needed("download", name, "source.json").read_text("utf-8"))
     manifest = read_manifest(needed("split", name))
+    pairs, _ = read_near_duplicates(needed("near_duplicates", name))
+    overview = needed("overview", name, "section.html").read_text("utf-8")
     history = pd.read_csv(needed("train", name, "history.csv"))
     model = load_model(needed("train", name, "model.keras"))
     weights, size = fingerprint(model), model_size(model)
@@ -42,9 +45,11 @@ def evaluate(config: Evaluate) -> None:
     )
     metrics = {key: source[key] for key in ("source", "drawn")}
     metrics |= evaluate_predictions(test, validation)
+    trained = Counter(manifest["class"][manifest["split"] == "train"])
     tables = evaluation_tables(
         test,
         validation,
+        trained=trained,
         temperature=metrics["calibration"]["temperature"],
         seed=config.seed,
         samples=config.bootstrap,
@@ -71,11 +76,21 @@ def evaluate(config: Evaluate) -> None:
             tables=tables,
             counts=Counter(manifest["split"]),
             repeated=count_repeated(manifest),
+            left_out=left_out(manifest),
+            leaked=leaked_images(test.table, pairs),
+            overview=overview,
         )
         record(folder, name, model.name, weights, {"test": metrics, "model": size}, tables, report)
     log.info(
         "%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(test.labels):,}"
     )
+    if untested := tables["classes"].query("images == 0")["class"].tolist():
+        log.warning(
+            "%d of %d classes have no test image, and no figure: %s",
+            len(untested),
+            len(tables["classes"]),
+            ", ".join(untested[:5]) + (", …" if len(untested) > 5 else ""),
+        )
     if source["drawn"]:
         log.warning("these images are DRAWINGS: the figures say nothing about photographs")
 

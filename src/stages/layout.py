@@ -16,13 +16,21 @@ FOLDERS = {
     "export": "exports/{}",
 }
 
+# What a stage writes besides, and the stage that does.
+BESIDES = {"near_duplicates": "data/near_duplicates/{}", "overview": "data/overview/{}"}
+WRITTEN_BY = {"near_duplicates": "split", "overview": "normalize"}
+
 BACKBONE, CARD = "backbone.keras", "card.json"  # files of the backbone stage
 BASE = "base.json"  # of the train stage: what the network began with
 
 
 def output(stage: str, pipeline: str) -> Path:
-    """The folder (the table, for split) that ``stage`` writes for ``pipeline``."""
-    return Path(FOLDERS[stage].format(pipeline))
+    """The folder (the table, for split) that ``stage`` writes for ``pipeline``.
+
+    Args:
+        stage: or a key of BESIDES, for what one writes besides.
+    """
+    return Path((FOLDERS | BESIDES)[stage].format(pipeline))
 
 
 def needed(stage: str, pipeline: str, name: str = "") -> Path:
@@ -33,6 +41,7 @@ def needed(stage: str, pipeline: str, name: str = "") -> Path:
     """
     path = output(stage, pipeline) / name if name else output(stage, pipeline)
     if not path.exists():
+        stage = WRITTEN_BY.get(stage, stage)
         raise InputError(f"{path} is missing: make it with 'dvc repro {stage}@{pipeline}'")
     return path
 

@@ -1,21 +1,28 @@
-"""normalize: writes uint8 images of one size, and the statistics of the training split."""
+"""normalize: writes uint8 images of one size, and the statistics of the training split.
+
+And a page of the data, to look at before training.
+"""
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from classifier.catalog.manifest import SPLITS, class_names, read_manifest, write_manifest
+from classifier.catalog.near_duplicates import read_near_duplicates
 from classifier.catalog.raw import RawImage, read_raw
 from classifier.images.decoding import decode_all
 from classifier.images.grids import write_class_grids
 from classifier.images.pixels import ImageError, UnknownRangeError
 from classifier.images.preprocessing import PREPROCESSING, Preprocessing
 from classifier.images.ranges import RangeCounts
+from classifier.overview.measures import Measures
+from classifier.overview.page import write_overview
 from classifier.storage.arrays import ChannelStatistics
 from classifier.storage.splits import read_split, write_split
 from classifier.support.atomic import atomic_folder, write_json
@@ -46,19 +53,27 @@ def normalize(config: Normalize) -> None:
         image_size=config.image_size,
         channels=config.channels,
         fit=config.fit,
+        transparency=config.transparency,
         value_range=tuple(source["value_range"]) if "value_range" in source else None,
     )
     shape = preprocessing.shape
     statistics = ChannelStatistics(config.channels)
     counts = RangeCounts()
+    measures = Measures()
     kept: list[str] = []
     target = output("normalize", config.pipeline)
-    with locked(target), atomic_folder(target) as folder:
+    pages = output("overview", config.pipeline)
+    pairs, near = read_near_duplicates(needed("near_duplicates", config.pipeline))
+    with locked(target), atomic_folder(target) as folder, atomic_folder(pages) as overview:
         with ExitStack() as stack:
             write = partial(write_split, storage=config.storage, shard_bytes=config.shard_bytes)
             append = {name: stack.enter_context(write(folder, name, shape)) for name in SPLITS}
             decoded = decode_all(
-                images, workers=config.workers, counts=counts, **preprocessing.arguments
+                images,
+                workers=config.workers,
+                counts=counts,
+                truncated=config.truncated,
+                **preprocessing.arguments,
             )
             for image, pixels in _until_memory_is_short(decoded, config):
                 if isinstance(pixels, UnknownRangeError):  # no damage of one image
@@ -75,11 +90,12 @@ def normalize(config: Normalize) -> None:
                     log.warning("dropped %s: it cannot be decoded: %s", image.id, pixels)
                     continue
                 kept.append(image.id)
+                measures.add(image.content, pixels)
                 append[split_of[image.id]](pixels, label_of[image.id])
                 if split_of[image.id] == "train":
                     statistics.add(pixels)
         index = table.set_index("id").loc[kept].reset_index()
-        _check_every_class(index, classes, table["split"].isin(SPLITS).sum())
+        _check_every_class(index, classes, table[table["split"].isin(SPLITS)])
         write_manifest(folder / "index.csv", index)
         (folder / "classes.txt").write_text("\n".join(classes) + "\n", "utf-8")
         preprocessing.write(folder / PREPROCESSING)
@@ -93,23 +109,48 @@ def normalize(config: Normalize) -> None:
             },
         )
         write_class_grids(folder, *read_split(folder, "train"), classes)
-    for line in counts.scaled():
+        write_overview(
+            overview,
+            title=f"{config.pipeline}: the data",
+            images=pd.concat([index[["id", "class", "split"]], measures.table()], axis=1),
+            splits=table,
+            pairs=pairs,
+            near=near,
+            read=reader(folder, index),
+        )
+    for line in [*counts.in_part(), *counts.scaled()]:
         log.info("%s", line)
     for line in counts.warnings():
         log.warning("%s", line)
     log.info("%s images of %s", f"{len(kept):,}", shape)
 
 
-def _check_every_class(index: pd.DataFrame, classes: list[str], total: int) -> None:
-    """Refuses what the split stage refuses too, after images were dropped from ``total``."""
-    left = set(zip(index["split"], index["class"], strict=True))
+def _check_every_class(index: pd.DataFrame, classes: list[str], assigned: pd.DataFrame) -> None:
+    """Refuses a split that lost all images of a class, when images were dropped."""
+    wanted, left = (
+        set(zip(table["split"], table["class"], strict=True)) for table in (assigned, index)
+    )
     for split in SPLITS:
         for name in classes:
-            if (split, name) not in left:
+            if (split, name) in wanted - left:
                 raise InputError(
-                    f"no image of class '{name}' is left in {split}: {total - len(index):,} of "
-                    f"{total:,} images cannot be decoded and were dropped; replace them"
+                    f"no image of class '{name}' is left in {split}: "
+                    f"{len(assigned) - len(index):,} of {len(assigned):,} images cannot be decoded "
+                    "and were dropped; replace them"
                 )
+
+
+def reader(folder: Path, index: pd.DataFrame) -> Callable[[str], np.ndarray]:
+    """A function that reads the pixels of an image, by its id, from what was written."""
+    images = {name: read_split(folder, name)[0] for name in SPLITS}
+    rows = index.groupby("split").cumcount()
+    places = dict(zip(index["id"], zip(index["split"], rows, strict=True), strict=True))
+
+    def read(name: str) -> np.ndarray:
+        split, row = places[name]
+        return np.asarray(images[split][row])
+
+    return read
 
 
 def _until_memory_is_short(decoded: Iterator[Decoded], config: Normalize) -> Iterator[Decoded]:

@@ -6,16 +6,20 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
+from classifier.images.colours import Colour
+from classifier.images.pixels import Truncated
 from classifier.sources.backbone import Backbone as Network
 from classifier.sources.dataset import Dataset
 from classifier.sources.source import Kind
 from classifier.storage.splits import Storage
 from classifier.support.limits import (
+    NESTED,
     STRICT,
     ClassName,
     Count,
     Fraction,
     FractionBelow1,
+    ImageSize,
     Index,
     NonNegative,
     Positive,
@@ -40,7 +44,14 @@ class Fetch:
 @dataclass(kw_only=True, config=STRICT)
 class Download(Fetch):
     depends_on: Dependency
+    in_place: bool
     dataset: Dataset
+
+
+@dataclass(kw_only=True, config=NESTED)
+class NearDuplicates:
+    distance: Annotated[int, Field(strict=True, ge=0, le=10)] | None
+    leaking: Literal["keep", "drop"]
 
 
 @dataclass(kw_only=True, config=STRICT)
@@ -57,15 +68,20 @@ class Split:
     seed: Seed
     duplicates: Literal["keep", "drop"]
     conflicting_labels: Literal["keep", "drop"]
+    rare_classes: Literal["fail", "drop", "train_only"]
+    near_duplicates: NearDuplicates | None
+    workers: Count
 
 
 @dataclass(kw_only=True, config=STRICT)
 class Normalize:
     pipeline: str
-    image_size: Annotated[int, Field(ge=8, le=4096)]
+    image_size: ImageSize
     channels: Literal[1, 3]
     fit: Literal["crop", "pad"]
     undecodable: Literal["fail", "drop"]
+    truncated: Truncated
+    transparency: Colour
     method: Literal["rescale", "standardize", "per_image", "local_contrast"]
     window: Annotated[int, Field(ge=3)]
     workers: Count
@@ -102,10 +118,12 @@ class Optimizer(TypedDict, total=False):
 class Train(FitOptions, SessionOptions):
     pipeline: str
     batch_size: Count
+    label_smoothing: FractionBelow1
     workers: Count
     outage: Literal["stop", "postpone"]
     depends_on: Dependency
     model: dict[str, Any]
+    loss: dict[str, Any]
     optimizer: Optimizer
     schedule: dict[str, Any]
     mixing: dict[str, Any]

@@ -1,7 +1,14 @@
-"""split: writes a table with one row per image, which has the split of the image."""
+"""split: writes a table with one row per image, which has the split of the image.
+
+And the near-duplicates among the images, where they are looked for.
+"""
 
 import json
 import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from classifier.catalog.manifest import (
     assign_splits,
@@ -11,8 +18,15 @@ from classifier.catalog.manifest import (
     list_images,
     write_manifest,
 )
+from classifier.catalog.near_duplicates import (
+    find_near_duplicates,
+    summarize,
+    write_near_duplicates,
+)
 from classifier.catalog.raw import read_raw
 from classifier.formats.contents import CONTENTS
+from classifier.images.perceptual_hash import hash_images
+from classifier.support.errors import InputError
 from stages.configuration import configured
 from stages.layout import needed, output
 from stages.lock import locked
@@ -26,14 +40,15 @@ def split(config: Split) -> None:
     file = needed("download", config.pipeline, source["file"])
     if source["format"] == "folders":
         needed("download", config.pipeline, CONTENTS)
-    images = read_raw(file, source["format"], source["classes"])
-    table = list_images(images, chosen_classes(source["classes"], config.classes))
+    classes = chosen_classes(source["classes"], config.classes)
+    table = list_images(read_raw(file, source["format"], source["classes"]), classes)
     for _, group in find_conflicts(table).groupby("sha256"):
         names = ", ".join(group["id"])
         log.warning(
             "identical images with several classes (%s): %s", config.conflicting_labels, names
         )
     log.info("%d images repeat an earlier one (%s)", len(find_duplicates(table)), config.duplicates)
+    near, found = near_duplicates(config, table, source, file)
     table = assign_splits(
         table,
         train=config.train,
@@ -46,12 +61,45 @@ def split(config: Split) -> None:
         fold=config.fold,
         duplicates=config.duplicates,
         conflicting_labels=config.conflicting_labels,
+        rare_classes=config.rare_classes,
+        near=near,
+        leaking=config.near_duplicates.leaking if config.near_duplicates else "keep",
     )
     target = output("split", config.pipeline)
     with locked(target):
+        write_near_duplicates(output("near_duplicates", config.pipeline), table, near, found)
         write_manifest(target, table)
     counts = table["split"].value_counts()
     log.info("%s", ", ".join(f"{counts[name]:,} {name}" for name in counts.index))
+
+
+def near_duplicates(
+    config: Split, table: pd.DataFrame, source: dict[str, Any], file: Path
+) -> tuple[pd.DataFrame | None, dict[str, Any]]:
+    """The pairs of near-duplicates, and what was found in numbers; None where they are not wanted.
+
+    Raises:
+        InputError: the memory is not enough to decode an image.
+    """
+    distance = config.near_duplicates.distance if config.near_duplicates else None
+    if distance is None:
+        return None, {"distance": None}
+    classes = set(table["class"])
+    images = read_raw(file, source["format"], source["classes"])
+    try:
+        hashes = hash_images(
+            (image for image in images if image.class_name in classes),
+            workers=config.workers,
+            value_range=tuple(source["value_range"]) if "value_range" in source else None,
+        )
+    except MemoryError:
+        raise InputError(
+            f"not enough memory to decode the images: fewer workers than {config.workers} need less"
+        ) from None
+    near = find_near_duplicates(table, hashes.values, hashes.known, distance)
+    return near, summarize(
+        table, near, distance=distance, flat=hashes.flat, undecodable=hashes.undecodable
+    )
 
 
 if __name__ == "__main__":

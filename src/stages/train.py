@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.support.directions import higher_is_better
+from classifier.support.errors import InputError
 from stages import provenance
 from stages.base import base_card, with_base_file, with_fixed_base
 from stages.configuration import build, choice, configured
@@ -21,6 +22,11 @@ log = logging.getLogger(__name__)
 
 
 def train(config: Train) -> float:
+    if config.class_weight == config.sampling == "balanced":
+        raise InputError(
+            "class_weight and sampling are both balanced, so that the images of a rare class would "
+            "count twice as often as they should: set one of them"
+        )
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
     from classifier.training import session
 
@@ -95,6 +101,7 @@ def assemble(config: Train, workers: Any, data: Any) -> tuple[Any, Any, list[Any
         layers=data.layers,
         mixing=build("mixing", config.mixing, dtype="float32"),
         class_weights=data.class_weights(config.class_weight),
+        sampling=config.sampling,
         workers=config.workers,
         replicas=workers.strategy.num_replicas_in_sync,
     )
@@ -107,15 +114,19 @@ def assemble(config: Train, workers: Any, data: Any) -> tuple[Any, Any, list[Any
 
 
 def plan_phases(model: Any, config: Train, steps_per_epoch: int, factor: int) -> list[Any]:
-    """The phases of the training, each with an optimizer and a schedule of its own."""
+    """The phases of the training: each has the loss, an optimizer and a schedule of its own."""
+    from classifier.training.losses import check_loss
     from classifier.training.phases import plan
+
+    loss = build("loss", config.loss, label_smoothing=config.label_smoothing)
+    check_loss(loss, model.output_shape[-1])
 
     def optimizer(fraction: float, epochs: int) -> tuple[Any, Any]:
         peak = factor * fraction * config.optimizer["learning_rate"]
         rate = build("schedule", config.schedule, peak, epochs * steps_per_epoch)
         return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
 
-    return plan(model, config, optimizer)
+    return [phase._replace(loss=loss) for phase in plan(model, config, optimizer)]
 
 
 def start_run(config: Train, tags: dict[str, str], remembered: Path) -> Any:
@@ -123,7 +134,9 @@ def start_run(config: Train, tags: dict[str, str], remembered: Path) -> Any:
     from classifier import tracking
 
     name = config.pipeline
-    params = pipelines()[name] | {"train": asdict(config)}
+    # As text: MLflow refuses a class's name in the name of a parameter.
+    values = asdict(config) | {"class_weight": str(config.class_weight)}
+    params = pipelines()[name] | {"train": values}
     title, belongs = run_name(tags["model"]), sweep(name)
     tags = tags | sweep_tags(belongs)
     parent = belongs.name if belongs else None

@@ -121,11 +121,20 @@ def test_comments_stand_beside_or_above_a_key(tmp_path: Path) -> None:
 
 def test_types_say_their_limits() -> None:
     hints = {field.name: field.type for field in dataclasses.fields(SCHEMAS["normalize"])}
-    assert types.described(hints["image_size"]) == "whole number, at least 8, at most 4,096"
+    assert types.described(hints["window"]) == "whole number, at least 3"
+    seed = types.hints_in(SCHEMAS["split"])["seed"]
+    assert types.described(seed) == "whole number, at least 0, at most 2,147,483,647"
     assert types.described(hints["fit"]) == "`crop` or `pad`"
     assert types.described(list[str] | None) == "list of text or `null`"
     assert types.described(tuple[float, float]) == "list of 2, each a number"
     assert types.kind_of(True) == "`true` or `false`"
+
+
+def test_the_comments_of_a_schema() -> None:
+    dataset = types.hints_in(SCHEMAS["download"])["dataset"]
+    assert parameters.comment_in(dataset, "format").endswith("images, see classifier.layouts")
+    assert parameters.comment_in(dataset, "file") == "its name in the stage's output"
+    assert parameters.comment_in(dataset, "homepage") == ""  # conf/download.yaml has it
 
 
 def test_targets_are_read_without_importing_them() -> None:
@@ -205,9 +214,9 @@ def test_each_program_is_among_the_commands() -> None:
 
 def test_the_navigation_has_every_package() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
-    assert library.packages()
-    for package in library.packages():
-        assert f"- classifier.{package}: reference/library/{package}.md\n" in navigation
+    named = re.findall(r"- classifier\.(\w+): reference/library/\1\.md\n", navigation)
+    assert named == library.packages() != []
+    for package in named:
         assert f"library/{package}.md" in library.index()
         for module in library.modules(package):
             assert f"::: classifier.{package}.{module}\n" in library.page(package)

@@ -36,16 +36,21 @@ def photo(colour: tuple[int, int, int], seed: int) -> bytes:
     return content.getvalue()
 
 
-@pytest.fixture(scope="module", params=["crop", "pad"])
+@pytest.fixture(scope="module", params=["crop 16", "pad 16", "crop [12, 20]", "pad [20, 12]"])
 def checkout(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A tiny project with ``fit`` of the parameter, after all seven stages, in three runtimes."""
-    folder = write_project(tmp_path_factory.mktemp(request.param) / "project")
+    """A tiny project with ``fit`` and ``image_size`` of the parameter, after all seven stages, in
+    every runtime."""
+    fit, _, size = request.param.partition(" ")
+    folder = write_project(tmp_path_factory.mktemp(fit) / "project")
     photos = folder.parent / "project-photos"
     for number, file in enumerate(sorted(photos.rglob("*.png"))):
         file.write_bytes(photo(CLASSES[file.parent.name], number))
     params = folder / "params.yaml"
-    chosen = params.read_text().replace("channels: 3", f"channels: 3, fit: {request.param}")
-    params.write_text(chosen.replace("runtimes: []", "runtimes: [onnx, litert]"))
+    chosen = params.read_text().replace(
+        "{image_size: 16, channels: 3}", f"{{image_size: {size}, channels: 3, fit: {fit}}}"
+    )
+    runtimes = "runtimes: [onnx, litert, litert_int8], accuracy_loss: 1.0"
+    params.write_text(chosen.replace("runtimes: []", runtimes))
     run_stages(folder, *STAGES)
     return folder
 
@@ -91,8 +96,22 @@ def test_the_page_answers_as_evaluate_does(expected: pd.DataFrame) -> None:
     for file in expected.index:
         answer = app.answer(Path.cwd(), "models:/tiny@candidate", Path(file).read_bytes())
         assert answer is not None
-        answers[file] = answer[0]
+        answers[file], explanation = answer
+        height, width, _ = read_preprocessing(Path("exports/tiny/assets", PREPROCESSING)).shape
+        assert explanation is not None
+        assert max(explanation.shape) == app.OVERLAY
+        assert abs(explanation.shape[0] / explanation.shape[1] - height / width) < 0.01
     same(answers, expected)
+
+
+def test_images_are_drawn_in_their_shape(expected: pd.DataFrame) -> None:
+    height, width, _ = read_preprocessing(Path("exports/tiny/assets", PREPROCESSING)).shape
+    row = round(96 * height / max(height, width)) + 4
+    preview = Image.open("data/augmented/tiny/preview.png")
+    assert preview.size == (12 * 100 + 4, 26 + 5 * row)
+    explanations = Image.open("reports/tiny/explanations.png")
+    assert (explanations.height - 26) % (row + 30) == 0  # and two lines of text
+    assert f"{height} x {width} x 3" in Path("reports/tiny/report.html").read_text("utf-8")
 
 
 def texts_of(runtime: str, file: Path) -> dict[str, str]:

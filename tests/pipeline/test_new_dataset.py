@@ -32,6 +32,7 @@ SECTION = """\
     train:
       groups:
         model: convnet
+        loss: crossentropy
         optimizer: adam
         schedule: constant
         mixing: none

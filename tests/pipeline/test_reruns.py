@@ -84,6 +84,7 @@ GROUPS = [
     ("conf/optimizer/sgd.yaml", ""),
     ("conf/model/residual.yaml", ""),
     ("conf/mixing/mixup.yaml", ""),
+    ("conf/loss/focal.yaml", ""),
     ("conf/policy/digits.yaml", ""),
     ("conf/dataset/mnist.yaml", ""),
     # Files that one of the pipelines uses after the edits above, and files that both use.
@@ -91,6 +92,7 @@ GROUPS = [
     ("conf/policy/none.yaml", "augment@first"),
     ("conf/policy/flowers.yaml", "augment@second"),
     ("conf/model/convnet.yaml", "train@first train@second"),
+    ("conf/loss/crossentropy.yaml", "train@first train@second"),
     ("conf/optimizer/adam.yaml", "train@first train@second"),
     ("conf/schedule/constant.yaml", "train@first train@second"),
     ("conf/mixing/none.yaml", "train@first train@second"),

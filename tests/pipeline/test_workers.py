@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 
 from classifier.saved.saving import load_model
@@ -135,6 +136,20 @@ def test_two_replicas_of_one_process(augmented: Path, alone: list[np.ndarray]) -
     train(augmented, "strategy=mirrored", "strategy.replicas=2")
     for actual, expected in zip(weights(augmented), alone, strict=True):
         np.testing.assert_allclose(actual, expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_replicas_balance_the_classes_and_monitor_them(augmented: Path) -> None:
+    options = ["class_weight=null", "sampling=balanced", "monitor=val_balanced_accuracy"]
+    options += ["loss=focal", "epochs=3"]
+    train(augmented, *options)
+    expected, history = weights(augmented), pd.read_csv(augmented / MODEL.with_name("history.csv"))
+    train(augmented, *options, "strategy=mirrored", "strategy.replicas=2")
+    for actual, one in zip(weights(augmented), expected, strict=True):
+        np.testing.assert_allclose(actual, one, atol=1e-4)
+    name = "val_balanced_accuracy"
+    two = pd.read_csv(augmented / MODEL.with_name("history.csv"))
+    np.testing.assert_allclose(two[name], history[name], atol=0.12)  # one of 9 images
 
 
 @pytest.mark.slow

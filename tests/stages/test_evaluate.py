@@ -1,6 +1,7 @@
 """evaluate: metrics, tables, pictures and the report, and the same in the model's run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from conftest import experiment_id
+from conftest import experiment_id, stage
 
 
 def test_metrics_agree_with_the_predictions(finished: Path) -> None:
@@ -33,10 +34,39 @@ def test_report_stands_alone(finished: Path) -> None:
     assert 'src="data:image/png;base64,' in report
     assert "http" not in report.replace("http-equiv", "")
     assert "test images of tiny, from folder." in report
-    for part in ("Calibration", "Suspicious labels", "Where the network looked", "Model card"):
+    for part in (
+        "Near-duplicates",
+        "Calibration",
+        "Suspicious labels",
+        "Where the network looked",
+        "Model card",
+    ):
         assert f"<h2>{part}</h2>" in report
     assert "dvc repro evaluate@tiny" in report
     assert "drawings" not in report
+    assert "average precision" in report
+    assert "no test image" not in report
+
+
+@pytest.mark.slow
+def test_the_report_says_which_test_images_leaked(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    store = shutil.ignore_patterns("mlflow.db*", "mlartifacts")
+    shutil.copytree(finished, folder, symlinks=True, ignore=store)
+    monkeypatch.chdir(folder)
+    predictions = pd.read_csv("reports/tiny/predictions.csv")
+    rest = predictions[2:]
+    rows = [f"{name},test,x,train,2" for name in predictions["id"][:2]]
+    header = "first,first_split,second,second_split,distance"
+    pairs = Path("data/near_duplicates/tiny/pairs.csv")
+    pairs.write_text("\n".join([header, *rows]) + "\n")
+    stage("evaluate", "pipeline=tiny")
+    assert (
+        "2 test images have a near-duplicate among those to train or to validate. Without them, "
+        f"{100 * rest['correct'].mean():.2f} % of 7 test images are right"
+    ) in Path("reports/tiny/report.html").read_text("utf-8")
 
 
 def test_same_run_as_training(finished: Path) -> None:
@@ -70,7 +100,7 @@ def test_tables_of_the_report_agree_with_the_metrics(finished: Path) -> None:
     folder = finished / "reports" / "tiny"
     metrics = json.loads((folder / "metrics.json").read_text())
     intervals = pd.read_csv(folder / "intervals.csv", index_col="metric")
-    for name in ("accuracy", "top_2_accuracy", "log_loss", "macro_f1"):
+    for name in ("accuracy", "balanced_accuracy", "top_2_accuracy", "log_loss", "macro_f1"):
         assert intervals["low"][name] <= metrics[name] <= intervals["high"][name]
     calibration = pd.read_csv(folder / "calibration.csv")
     for name, error in (("as trained", "ece"), ("scaled", "scaled_ece")):

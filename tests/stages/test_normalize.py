@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from classifier.catalog.manifest import read_manifest
+from classifier.images.preprocessing import read_preprocessing
 from classifier.storage.splits import read_split
 from conftest import run_stages, stage, write_arrays, write_project
 
@@ -53,6 +55,31 @@ def test_one_grid_per_class(normalized: Path) -> None:
     assert Image.open(grids / "0-blue.png").width > 8 * 96
 
 
+def test_a_page_of_the_data(normalized: Path) -> None:
+    folder = normalized.parents[1] / "overview" / "tiny"
+    images = pd.read_csv(folder / "images.csv")
+    index = read_manifest(normalized / "index.csv")
+    assert images[["id", "class", "split"]].equals(index[["id", "class", "split"]])
+    assert set(images["width"]) == set(images["height"]) == {20}
+    page = (folder / "data.html").read_text("utf-8")
+    assert "<td>green</td><td>9</td><td>3</td><td>3</td><td>15</td>" in page
+    assert "All 45 images are 20 x 20 pixels." in page
+    assert "Not looked for: split.near_duplicates.distance is null." in page
+
+
+@pytest.mark.parametrize("storage", ["arrays", "tfrecord"])
+def test_the_page_shows_each_image_under_its_name(project: Path, storage: str) -> None:
+    run_stages(project, "download", "split")
+    stage("normalize", "pipeline=tiny", f"storage={storage}")
+    with Image.open("data/overview/tiny/class-2.png") as picture:
+        red, green, _ = np.asarray(picture.convert("RGB"))[20:80, 20:80].mean(axis=(0, 1))
+    assert red > green + 100
+    overview = Path("data/overview/tiny")
+    before = {file.name: file.read_bytes() for file in overview.iterdir()}
+    stage("normalize", "pipeline=tiny", "workers=1", f"storage={storage}")
+    assert {file.name: file.read_bytes() for file in overview.iterdir()} == before
+
+
 @pytest.mark.parametrize("choice", ["fail", "drop"])
 def test_an_image_that_cannot_be_decoded(run_stage: Run, project: Path, choice: str) -> None:
     (project.parent / "project-photos" / "red" / "000.png").write_bytes(b"not an image")
@@ -61,12 +88,53 @@ def test_an_image_that_cannot_be_decoded(run_stage: Run, project: Path, choice: 
     status, error, output = run_stage("normalize", "pipeline=tiny", f"undecodable={choice}")
     if choice == "fail":
         assert (status, error.count("\n")) == (1, 1)
-        assert "red/000.png cannot be decoded: it is not an image of a format" in error
+        assert "red/000.png cannot be decoded: it is not a JPEG, PNG" in error
         assert list(Path("data/normalized").iterdir()) == []
     else:
         assert status == 0
         assert "dropped red/000.png: it cannot be decoded" in output
         assert len(read_manifest(Path("data/normalized/tiny/index.csv"))) == 44
+
+
+@pytest.mark.fault("a truncated photo", "refused, or loaded and counted, by a parameter")
+@pytest.mark.parametrize("choice", ["refuse", "load"])
+def test_a_truncated_photo(run_stage: Run, project: Path, choice: str) -> None:
+    file = project.parent / "project-photos" / "red" / "000.png"
+    file.write_bytes(file.read_bytes()[:900])
+    stage("download", "pipeline=tiny")
+    stage("split", "pipeline=tiny")
+    status, error, output = run_stage("normalize", "pipeline=tiny", f"truncated={choice}")
+    if choice == "refuse":
+        assert (status, error.count("\n")) == (1, 1)
+        assert "red/000.png cannot be decoded: " in error
+    else:
+        assert status == 0
+        assert "1 images are truncated or damaged, and loaded as far as they go" in output
+        assert len(read_manifest(Path("data/normalized/tiny/index.csv"))) == 45
+
+
+def test_the_colour_behind_transparent_pixels_is_chosen_and_recorded(
+    run_stage: Run, project: Path
+) -> None:
+    for number, file in enumerate((project.parent / "project-photos" / "red").iterdir()):
+        Image.new("RGBA", (20, 20 + number)).save(file)
+    stage("download", "pipeline=tiny")
+    stage("split", "pipeline=tiny")
+    assert run_stage("normalize", "pipeline=tiny", "transparency='#102030'")[0] == 0
+    folder = Path("data/normalized/tiny")
+    images, labels = read_split(folder, "train")
+    assert (images[labels == 2] == [16, 32, 48]).all()
+    assert read_preprocessing(folder / "preprocessing.json").transparency == "#102030"
+    transparent = np.zeros((20, 20, 4), np.uint8)
+    assert (read_preprocessing(folder / "preprocessing.json")(transparent) == [16, 32, 48]).all()
+
+
+@pytest.mark.fault("a colour that does not exist", "one line")
+@pytest.mark.parametrize("colour", ["whit", "'#12345'", "'#10203040'", "null"])
+def test_a_background_that_is_no_colour(run_stage: Run, colour: str) -> None:
+    status, error, _ = run_stage("normalize", "pipeline=tiny", f"transparency={colour}")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "transparency is " in error
 
 
 @pytest.mark.fault("damaged images", "one line if a split has no other image of a class")

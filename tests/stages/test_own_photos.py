@@ -1,8 +1,10 @@
 """One's own photos, whatever their layout: nothing is left out or mixed in silence."""
 
 import csv
+import gzip
 import json
 import shutil
+import struct
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -219,3 +221,106 @@ def test_arrays_with_one_label_are_refused(run_stage: Run, project: Path) -> Non
     status, error, _ = run_stage("download", "pipeline=tiny")
     assert (status, error.count("\n")) == (1, 1)
     assert "arrays.npz: all images have one label, 3: add others" in error
+
+
+def digits(number: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(number)
+    return rng.integers(0, 256, (number, 20, 20), np.uint8), np.arange(number, dtype=np.uint8) % 3
+
+
+def write_idx(file: Path, values: np.ndarray) -> None:
+    head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+    file.write_bytes(gzip.compress(head + values.tobytes()))
+
+
+@pytest.mark.parametrize("format", ["idx", "npz"])
+def test_arrays_by_their_usual_names(
+    run_stage: Run, project: Path, photos: Path, format: str
+) -> None:
+    (images, labels), (test_images, test_labels) = digits(30), digits(9)
+    if format == "idx":
+        write_idx(photos / "train-images-idx3-ubyte.gz", images)
+        write_idx(photos / "train-labels-idx1-ubyte.gz", labels)
+        write_idx(photos / "t10k-images-idx3-ubyte.gz", test_images)
+        write_idx(photos / "t10k-labels-idx1-ubyte.gz", test_labels)
+        path = photos
+    else:
+        path = photos / "medical.npz"
+        np.savez(
+            path,
+            train_images=images,
+            train_labels=labels[:, None],
+            test_images=test_images,
+            test_labels=test_labels,
+        )
+    (project / "conf" / "dataset" / "tiny.yaml").write_text(
+        f"name: tiny\nformat: {format}\nfile: tiny.npz\n"
+        f"sources:\n  - {{kind: folder, path: {path}}}\n"
+    )
+    counts, _ = split_photos(run_stage, "split.official=respect")
+    assert {split: n for (split, name), n in counts.items() if name == "0"} == {
+        "train": 8,
+        "validation": 2,
+        "test": 3,
+    }
+    assert run_stage("normalize", "pipeline=tiny", "channels=1")[0] == 0
+
+
+def test_arrays_without_splits_are_split(run_stage: Run, project: Path, photos: Path) -> None:
+    images, labels = digits(30)
+    np.savez(photos / "a.npz", faces=images, persons=labels)
+    (project / "conf" / "dataset" / "tiny.yaml").write_text(
+        "name: tiny\nformat: npz\nfile: tiny.npz\nkeys: {x: faces, y: persons}\n"
+        f"sources:\n  - {{kind: folder, path: {photos / 'a.npz'}}}\n"
+    )
+    counts, _ = split_photos(run_stage)
+    assert counts.total() == 30
+    assert {split for split, _ in counts} == {"train", "validation", "test"}
+
+
+def test_photos_of_two_places(run_stage: Run, project: Path, photos: Path) -> None:
+    for place in ("munich", "lyon"):
+        write(photos / place, [f"{{}}/{place}{number}.png" for number in range(8)])
+    for name in CLASSES:  # not the same photos
+        for number in range(8):
+            content = photo(100 + number, name)
+            (photos / "lyon" / name / f"lyon{number}.png").write_bytes(content)
+    (project / "conf" / "dataset" / "tiny.yaml").write_text(
+        "name: tiny\nformat: folders\nfile: tiny.tar\nsources:\n  - kind: merged\n    parts:\n"
+        f"      munich: {{kind: folder, path: {photos / 'munich'}}}\n"
+        f"      lyon: {{kind: folder, path: {photos / 'lyon'}}}\n"
+    )
+    counts, output = split_photos(run_stage)
+    assert counts.total() == 48
+    assert "tiny: munich 24: blue 8, green 8, red 8" in output
+    assert "DVC does not look after" not in output
+    status, _, output = run_stage(
+        "download", "pipeline=tiny", f"download.depends_on={photos / 'lyon'}"
+    )
+    assert status == 0
+    assert f"DVC does not look after {photos / 'munich'}, the part munich: set" in output
+    assert run_stage("normalize", "pipeline=tiny")[0] == 0
+
+
+@pytest.mark.fault("IDX files or arrays taken for photos", "one line that names their format")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("train-images-idx3-ubyte.gz", "these are IDX files: set format: idx"),
+        ("a.npz", "a.npz has arrays: set format: npz and name that file"),
+    ],
+    ids=["IDX", "npz"],
+)
+def test_arrays_are_no_photos(run_stage: Run, photos: Path, name: str, expected: str) -> None:
+    (photos / name).write_bytes(b"any")
+    status, error, _ = run_stage("download", "pipeline=tiny")
+    assert (status, error.count("\n")) == (1, 1)
+    assert expected in error
+
+
+@pytest.mark.fault("an unknown name in keys", "one line with the valid ones")
+def test_an_unknown_key_of_arrays(run_stage: Run, project: Path) -> None:
+    write_arrays(project, digits(30)[0], digits(30)[1].tolist(), "keys: {x_trian: faces}\n")
+    status, error, _ = run_stage("download", "pipeline=tiny")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "x_trian" in error

@@ -28,7 +28,7 @@ def test_the_defaults_are_added_and_the_rest_stays(project: Path) -> None:
         "params.yaml: pipelines.tiny.augment.groups: added the default policy: none",
         "params.yaml: pipelines.tiny.backbone.groups: added the default backbone: none",
         "params.yaml: pipelines.tiny.train.groups: added the default model: convnet, "
-        "schedule: cosine, mixing: none, views: none, strategy: single",
+        "loss: crossentropy, schedule: cosine, mixing: none, views: none, strategy: single",
         "params.yaml: pipelines.tiny.train: added depends_on: conf/train.yaml",
     ]
     text = (project / "params.yaml").read_text()

@@ -19,6 +19,7 @@ import numpy as np
 
 from classifier import tracking
 from classifier.apps.handwriting import to_digit
+from classifier.images.grids import scaled_to
 from classifier.images.pixels import ImageError, to_pixels
 from classifier.serving.loading import SavedClassifier, load_classifier
 from classifier.support.errors import InputError
@@ -32,7 +33,7 @@ from gradio.components.image_editor import EditorValue
 from gradio.data_classes import ImageData
 
 LARGEST_FILE = "20mb"
-OVERLAY, SKETCHPAD = 336, 400  # pixels: height and width
+OVERLAY, SKETCHPAD = 336, 400  # pixels: the longer side; height and width
 
 
 @lru_cache(maxsize=4)
@@ -55,8 +56,8 @@ def answer(
 
     Returns:
         None for an empty drawing, otherwise the probabilities by class, and the Grad-CAM of the
-        most probable class over the image, uint8 (OVERLAY, OVERLAY, 3). The latter is None for
-        networks without feature maps.
+        most probable class over the image, uint8 (H, W, 3), the longer side OVERLAY. The latter is
+        None for networks without feature maps.
 
     Raises:
         ImageError: the image cannot be read.
@@ -74,7 +75,10 @@ def answer(
     maps = grad_cam(model, images, probabilities.argmax(keepdims=True))
     explanation = None
     if maps is not None:
-        explanation = to_pixels(overlay(images, maps)[0], size=OVERLAY, channels=3, fit="crop")
+        shown = overlay(images, maps)[0]
+        explanation = to_pixels(
+            shown, size=scaled_to(shown.shape[:2], OVERLAY), channels=3, fit="crop"
+        )
     return dict(zip(exported.classes, map(float, probabilities), strict=True)), explanation
 
 

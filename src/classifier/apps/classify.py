@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=3, metavar="K", help="classes per image (3)")
     parser.add_argument("--format", choices=list(FORMATS), default="table")
     parser.add_argument(
-        "--fit", choices=get_args(Fit), help="makes images square otherwise than for training"
+        "--fit", choices=get_args(Fit), help="gives images their shape otherwise than for training"
     )
     parser.add_argument(
         "--like-mnist",

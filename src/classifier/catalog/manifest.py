@@ -1,7 +1,7 @@
 """The manifest: a table with one row per image, and the split of each image.
 
-Columns: id (str, unique), class (str), label (int, the index of the class), sha256 (str, of the
-image's content), split (train, validation, test or dropped).
+Columns: id (str, unique), class (str), label (int, the index of the class; -1 for a class that is
+left out), sha256 (str, of the image's content), split (train, validation, test or dropped).
 """
 
 import hashlib
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
 DROPPED = "dropped"
+LEFT_OUT = -1  # the label of a class that is left out
+SHOWN = 5  # rare classes that a line names
+RareClasses = Literal["fail", "drop", "train_only"]
 
 
 def chosen_classes(classes: list[str], chosen: list[str] | None) -> list[str]:
@@ -110,6 +113,9 @@ def assign_splits(
     fold: int = 1,
     duplicates: str = "keep",
     conflicting_labels: str = "drop",
+    rare_classes: RareClasses = "fail",
+    near: pd.DataFrame | None = None,
+    leaking: Literal["keep", "drop"] = "keep",
 ) -> pd.DataFrame:
     """Fills the split column; identical images, and images of a group, are in the same split.
 
@@ -125,24 +131,33 @@ def assign_splits(
         method: ``stratified`` gives each split its exact number of images, and the same share of
             each class. ``hash`` takes the split from the seed and the image's content alone, so
             that no image changes its split when others are added, renamed or removed. It needs
-            fractions, meets them on average only, and logs the shares that it gave. With groups,
-            both meet the sizes on average only.
+            fractions, meets them on average only, and logs the shares that it gave. With groups
+            or near-duplicates, ``stratified`` meets the sizes, and the shares of the classes,
+            as nearly as these allow, and logs them too.
         official: ``ignore`` splits all images anew.
         folds: divides all images into this many folds for cross-validation, whatever ``test`` and
             ``official`` say; ``validation`` and ``train`` divide what is not in the fold.
         fold: the number of the fold that is the test split, from 1 on.
         duplicates: ``keep`` repeated images of a class, or ``drop`` all but the first.
         conflicting_labels: ``keep`` or ``drop`` images that have two or more classes.
+        rare_classes: what happens to a class of which a split would have no image. ``drop`` leaves
+            it out, with the label -1. ``train_only`` trains on all its images, and what is bound to
+            them, but for those of an official split. The others are split as if it were not there.
+        near: of :func:`classifier.catalog.near_duplicates.find_near_duplicates`: pairs of rows
+            that are in the same split too.
+        leaking: ``keep`` or ``drop`` near-duplicates of an official split in others.
 
     Returns:
         The manifest, in the order of ``table``.
 
     Raises:
-        InputError: there is no official test split, a split has no image of a class, the splits
-            need more images than there are, ``method`` is ``hash`` and a size is no fraction,
-            there is no such fold, or a class has fewer images than there are folds.
+        InputError: there is no official test split, a split has no image of a class and
+            ``rare_classes`` is ``fail``, fewer than two classes are left, there is nothing to train
+            of a class, the splits need more images than there are, ``method`` is ``hash`` and a
+            size is no fraction, there is no such fold, or a class has fewer images than there are
+            folds.
     """
-    table = table.assign(split="", bound=_bound(table))
+    table = table.assign(split="", bound=_bound(table, near))
     if conflicting_labels == "drop":
         table.loc[find_conflicts(table).index, "split"] = DROPPED
     if folds is None:
@@ -160,10 +175,10 @@ def assign_splits(
         sizes[name] = 0
         table.loc[(own == name) & (table["split"] == ""), "split"] = name
         inside = table["sha256"].isin(table["sha256"][own == name])
-        leaking = (table["split"] == "") & (own != name) & inside
-        table.loc[leaking, "split"] = DROPPED
-        if leaking.any():
-            log.warning("images identical to one of %s, dropped: %s", name, f"{leaking.sum():,}")
+        identical = (table["split"] == "") & (own != name) & inside
+        table.loc[identical, "split"] = DROPPED
+        if identical.any():
+            log.warning("images identical to one of %s, dropped: %s", name, f"{identical.sum():,}")
         groups = set(table["group"][own == name].dropna()) & set(table["group"][own != name])
         if groups:
             log.warning(
@@ -172,23 +187,37 @@ def assign_splits(
                 f"{len(groups):,}",
                 min(groups),
             )
+        if near is not None:
+            _leaks(table, own, near, name, leaking)
     if folds is not None:
         rows = _in_fold(table[table["split"] == ""], fold, folds, seed)
         table.loc[rows, "split"] = "test"
         log.info("fold %d of %d is the test split: %s images", fold, folds, f"{len(rows):,}")
-    free = table[table["split"] == ""]
-    if method == "hash":
-        shares = _shares(sizes)
-        split = _by_hash(free, shares, seed)
-    else:
-        counts = _counts(sizes, len(free))
-        split = _stratify(free, counts, np.random.default_rng(seed))
-        shares = {name: count / len(free) for name, count in counts.items()}
-    if method == "hash" or free["group"].notna().any():
+    apart: dict[str, str] = {}
+    while True:
+        free = table[table["split"] == ""]
+        grouped = free["bound"].nunique() < free["sha256"].nunique()
+        if method == "hash":
+            shares = _shares(sizes)
+            split = _by_hash(free, shares, seed)
+        else:
+            counts = _counts(sizes, len(free))
+            stratify = _stratify_groups if grouped else _stratify
+            split = stratify(free, counts, np.random.default_rng(seed))
+            shares = {name: count / len(free) for name, count in counts.items()}
+        filled = table.assign(split=split.reindex(table.index).fillna(table["split"]))
+        rare = _rare(filled, [*apart])
+        if not rare:
+            break
+        if rare_classes == "fail":
+            raise InputError(_too_rare(filled, *next(iter(rare.items())), method, kept))
+        apart |= {name: ", ".join(splits) for name, splits in rare.items()}
+        table = _set_apart(table, [*rare], rare_classes)
+    if apart:
+        _log_apart(table, apart, rare_classes)
+    if method == "hash" or grouped:
         _log_shares(split, shares, method)
-    table.loc[free.index, "split"] = split
-    _check_every_class(table, method, kept)
-    return table.drop(columns=["official", "group", "bound"])
+    return _renumbered(filled.drop(columns=["official", "group", "bound"]))
 
 
 def _official(table: pd.DataFrame, test: float | None, official: str) -> pd.Series:
@@ -238,22 +267,60 @@ def _in_fold(free: pd.DataFrame, fold: int, folds: int, seed: int) -> pd.Index:
     return free.index[rows]
 
 
-def _bound(table: pd.DataFrame) -> pd.Series:
+def _leaks(
+    table: pd.DataFrame, own: pd.Series, near: pd.DataFrame, name: str, leaking: str
+) -> None:
+    """Logs which near-duplicates the official split ``name`` shares with others, or drops them."""
+    inside = (own == name).to_numpy()
+    crossing = near[inside[near["first"]] != inside[near["second"]]]
+    # The one in the official split first.
+    swapped = inside[crossing["second"]]
+    official = np.where(swapped, crossing["second"], crossing["first"])
+    other = np.where(swapped, crossing["first"], crossing["second"])
+    used = (table["split"].iloc[official] == name) & (table["split"].iloc[other] == "").to_numpy()
+    official, other = official[used], other[used]
+    if not len(other):
+        return
+    rows = np.unique(other)
+    examples = ", ".join(
+        f"{table['id'].iloc[row]} and {table['id'].iloc[of]}"
+        for row, of in zip(other[:3], official, strict=False)
+    )
+    log.warning(
+        "near-duplicates that the dataset's own %s split shares with others: %s pairs, %s images "
+        "of others (leaking: %s): %s",
+        name,
+        f"{len(other):,}",
+        f"{len(rows):,}",
+        leaking,
+        examples,
+    )
+    if leaking == "drop":
+        table.loc[table.index[rows], "split"] = DROPPED
+
+
+def _bound(table: pd.DataFrame, near: pd.DataFrame | None) -> pd.Series:
     """What binds a row to others in one split: its group, or else its content.
 
-    Identical images of two groups make one group of them.
+    Identical images and near-duplicates of two groups make one group of them. Near-duplicates
+    without a group have the smallest of their hashes.
     """
     grouped = table["group"].notna()
-    if not grouped.any():
+    if not grouped.any() and (near is None or near.empty):
         return table["sha256"]
     contents, _ = pd.factorize(table["sha256"])
     groups, names = pd.factorize(table["group"].where(grouped))
-    nodes = contents.max() + 1 + len(names)
-    edges = (contents[grouped], contents.max() + 1 + groups[grouped])
+    count = contents.max() + 1
+    ends = [(contents[grouped], count + groups[grouped])]
+    if near is not None:
+        ends.append((contents[near["first"]], contents[near["second"]]))
+    edges = tuple(np.concatenate(side) for side in zip(*ends, strict=True))
+    nodes = count + len(names)
     graph = coo_array((np.ones(len(edges[0])), edges), shape=(nodes, nodes))
     component = pd.Series(connected_components(graph, directed=False)[1][contents], table.index)
     first = table["group"].groupby(component).transform("min")
-    return ("group " + first).where(first.notna(), table["sha256"])
+    content = table["sha256"].groupby(component).transform("min")
+    return ("group " + first).where(first.notna(), content)
 
 
 def _counts(sizes: dict[str, float | None], total: int) -> dict[str, int]:
@@ -323,12 +390,12 @@ def _log_shares(split: pd.Series, shares: dict[str, float], method: str) -> None
 
 
 def _stratify(free: pd.DataFrame, counts: dict[str, int], rng: np.random.Generator) -> pd.Series:
-    """The split of each row: a random split per class, and one split per group of images.
+    """The split of each row: a random split per class, and one split for identical images.
 
     scikit-learn's splitters are stratified or grouped, or do not give exact counts.
     """
     split = pd.Series(DROPPED, index=free.index)
-    # A group of images with two classes is assigned with the class of its first image.
+    # Identical images of two classes are assigned with the class of the first.
     first = free.drop_duplicates("bound")
     per_class = {name: _apportion(first, count, len(free)) for name, count in counts.items()}
     split_of: dict[str, str] = {}
@@ -347,6 +414,37 @@ def _stratify(free: pd.DataFrame, counts: dict[str, int], rng: np.random.Generat
     return split
 
 
+def _stratify_groups(
+    free: pd.DataFrame, counts: dict[str, int], rng: np.random.Generator
+) -> pd.Series:
+    """The split of each row: one per group, and of each class about the share that is wanted.
+
+    From the largest group to the smallest, and of equal ones in random order, each goes to the
+    split that lacks most of its classes. scikit-learn's StratifiedGroupKFold does the like, for
+    parts of one size.
+    """
+    names = ("test", "validation", "train", DROPPED)
+    shares = np.array([counts[name] / len(free) for name in names[:3]])
+    shares = np.append(shares, max(0.0, 1 - shares.sum()))
+    groups, number = pd.factorize(free["bound"], sort=True)
+    labels, _ = pd.factorize(free["label"], sort=True)
+    sizes = np.bincount(labels)
+    lacking = np.outer(shares, sizes)  # images, by split and class
+    order = rng.permutation(len(number))
+    order = order[np.argsort(-np.bincount(groups)[order], kind="stable")]
+    by_group = np.argsort(groups, kind="stable")
+    ends = np.cumsum(np.bincount(groups))
+    chosen = np.empty(len(number), int)
+    for group in order:
+        rows = by_group[ends[group - 1] if group else 0 : ends[group]]
+        classes, images = np.unique(labels[rows], return_counts=True)
+        # What adds least to the sum of squares of what is lacking, as shares of the classes.
+        wanted = lacking[:, classes] @ (images / sizes[classes] ** 2)
+        chosen[group] = np.where(shares > 0, wanted, -np.inf).argmax()
+        lacking[chosen[group], classes] -= images
+    return pd.Series(np.array(names, dtype=object)[chosen[groups]], index=free.index)
+
+
 def _apportion(first: pd.DataFrame, count: int, total: int) -> dict[int, int]:
     """Divides ``count`` images among the classes in proportion to their sizes.
 
@@ -361,30 +459,96 @@ def _apportion(first: pd.DataFrame, count: int, total: int) -> dict[int, int]:
     return rounded
 
 
-def _check_every_class(table: pd.DataFrame, method: str, official: list[str]) -> None:
-    counts = pd.crosstab(table["class"], table["split"])
-    for split, of_split in counts.reindex(columns=SPLITS, fill_value=0).items():
-        for name in of_split.index[of_split == 0]:
-            images = int(counts.loc[name].sum())
-            if split in official or (official and images == counts.loc[name, official].sum()):
-                raise InputError(
-                    f"class '{name}' has no image in {split}, by the dataset's own splits: add "
-                    "images, leave it out with split.classes, or set official: ignore"
-                )
-            if method == "hash":
-                raise InputError(
-                    f"class '{name}' has {images} images, and by hash none of them is in {split}: "
-                    "add images, enlarge the split, or set method: stratified"
-                )
+def _rare(table: pd.DataFrame, apart: list[str]) -> dict[str, list[str]]:
+    """The splits that have no image of a class, by class, but for the classes ``apart``."""
+    counts = pd.crosstab(table["class"], table["split"]).reindex(columns=SPLITS, fill_value=0)
+    empty = counts[~counts.index.isin(apart)] == 0
+    lacking = empty[empty.any(axis=1)].sort_values([*SPLITS], ascending=False, kind="stable")
+    return {
+        str(name): [split for split in SPLITS if row[split]] for name, row in lacking.iterrows()
+    }
+
+
+def _too_rare(
+    table: pd.DataFrame, name: str, splits: list[str], method: str, official: list[str]
+) -> str:
+    counts = table["split"][table["class"] == name].value_counts()
+    images, split = len(table[table["class"] == name]), splits[0]
+    others = "set rare_classes: drop or train_only"
+    if split in official or (official and images == counts.reindex(official).sum()):
+        return (
+            f"class '{name}' has no image in {split}, by the dataset's own splits: add images, "
+            f"leave it out with split.classes, set official: ignore, or {others}"
+        )
+    if method == "hash":
+        return (
+            f"class '{name}' has {images} images, and by hash none of them is in {split}: "
+            f"add images, enlarge the split, set method: stratified, or {others}"
+        )
+    return (
+        f"class '{name}' has too few images to split: {images}, and none of them is in {split}; "
+        f"add images, change the sizes of the splits, or {others}"
+    )
+
+
+def _set_apart(table: pd.DataFrame, rare: list[str], rare_classes: RareClasses) -> pd.DataFrame:
+    """The table with the images of rare classes in no split or in train; the others as before."""
+    of_rare = table["class"].isin(rare)
+    if rare_classes == "drop":
+        table = table.assign(
+            split=table["split"].mask(of_rare, DROPPED),
+            label=table["label"].mask(of_rare, LEFT_OUT),
+        )
+        left = table["class"][table["label"] != LEFT_OUT].unique()
+        if len(left) < 2:
+            names = f"one class is left, '{left[0]}'" if len(left) else "no class is left"
             raise InputError(
-                f"class '{name}' has too few images to split: {images}, "
-                f"and none of them is in {split}; add images or change the sizes of the splits"
+                f"rare_classes is drop: {names}: add images, or change the sizes of the splits"
             )
+        return table
+    free = table["split"] == ""
+    bound = table["bound"].isin(table["bound"][of_rare & free])
+    table = table.assign(split=table["split"].mask(bound & free, "train"))
+    for name in sorted(set(rare) - set(table["class"][table["split"] == "train"])):
+        raise InputError(
+            f"rare_classes is train_only, but class '{name}' has no image to train on: add images, "
+            "leave it out with split.classes, or set rare_classes: drop"
+        )
+    return table
+
+
+def _log_apart(table: pd.DataFrame, apart: dict[str, str], rare_classes: RareClasses) -> None:
+    counts = table["class"].value_counts()
+    named = [f"{name} ({counts[name]}, none in {splits})" for name, splits in apart.items()]
+    rest = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    done = "left out" if rare_classes == "drop" else "to train only"
+    log.warning(
+        "rare classes, %s: %d, with %s images: %s%s",
+        done,
+        len(apart),
+        f"{counts[list(apart)].sum():,}",
+        ", ".join(named[:SHOWN]),
+        rest,
+    )
+
+
+def _renumbered(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with labels 0, 1, 2, … for the classes that are not left out."""
+    old = sorted(set(table["label"]) - {LEFT_OUT})
+    numbers = {label: number for number, label in enumerate(old)} | {LEFT_OUT: LEFT_OUT}
+    return table.assign(label=table["label"].map(numbers))
 
 
 def class_names(table: pd.DataFrame) -> list[str]:
-    """The class names of a manifest, in the order of the labels."""
-    return table.drop_duplicates("label").sort_values("label")["class"].tolist()
+    """The class names of a manifest, in the order of the labels, without those left out."""
+    kept = table[table["label"] != LEFT_OUT]
+    return kept.drop_duplicates("label").sort_values("label")["class"].tolist()
+
+
+def left_out(table: pd.DataFrame) -> dict[str, int]:
+    """The numbers of images of the classes that are left out."""
+    counts = table["class"][table["label"] == LEFT_OUT].value_counts(sort=False)
+    return {str(name): int(count) for name, count in counts.items()}
 
 
 def write_manifest(path: Path, table: pd.DataFrame) -> None:

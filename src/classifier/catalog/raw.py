@@ -1,14 +1,15 @@
 """Reads the images of a downloaded file of any format, in the file's order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from classifier.formats.archive import read_files, read_images
+from classifier.formats.archive import File, read_files, read_images
 from classifier.formats.contents import CONTENTS, read_contents, taken
-from classifier.formats.npz import classes_of_labels, read_npz
+from classifier.formats.in_place import INDEX, Photo, read_index
+from classifier.formats.npz import SPLITS, classes_of_labels, read_npz
 
 NO_LIMIT = 2**63  # the download stage has checked the size already
 
@@ -26,7 +27,8 @@ class RawImage(NamedTuple):
 def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
     """Yields the images of ``classes`` in ``file``, and skips others.
 
-    Beside an archive of images lies contents.csv, which says what they are. Without it, the class
+    Beside an archive of images, or an index of photos in place, lies contents.csv, which says what
+    they are. Without it, the class
     of an image is the folder that it lies in.
 
     Args:
@@ -36,17 +38,28 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
 
     Raises:
         ArchiveError, ArraysError: the file cannot be read, or a label has no class.
+        InputError: a photo in place is missing, or has changed.
     """
     if format == "npz":
         arrays = read_npz(file, max_bytes=NO_LIMIT)
         class_of = classes_of_labels(arrays, classes)
-        for official in ("train", "test"):
-            images, labels = arrays[f"x_{official}"], arrays[f"y_{official}"]
-            for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-                yield RawImage(f"{official}/{number:05d}", class_of[label], official, image)
+        for official, (x, y) in SPLITS.items():
+            if x in arrays:
+                folder = official or "images"
+                for number, (image, label) in enumerate(
+                    zip(arrays[x], arrays[y].tolist(), strict=True)
+                ):
+                    yield RawImage(
+                        f"{folder}/{number:05d}", class_of[label], official or None, image
+                    )
     elif (contents := file.with_name(CONTENTS)).exists():
         entries = taken(read_contents(contents))
-        for member in read_files(file, max_bytes=NO_LIMIT, max_files=NO_LIMIT):
+        members: Iterable[File | Photo] = (
+            read_index(file)
+            if file.name == INDEX
+            else read_files(file, max_bytes=NO_LIMIT, max_files=NO_LIMIT)
+        )
+        for member in members:
             entry = entries.get(member.name)
             if entry and entry.class_name in classes:
                 content = member.read()

@@ -4,6 +4,7 @@ Archives are not trusted, and nothing is unpacked to disk. Names that leave the 
 links, devices, and more bytes or files than allowed are refused.
 """
 
+import io
 import lzma
 import os
 import re
@@ -12,7 +13,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -38,6 +39,7 @@ DAMAGED = (
 # A drive letter, a backslash, NUL, or bytes that are not UTF-8, which no CSV file can hold.
 UNSAFE = re.compile(r"^[A-Za-z]:|[\\\0\ud800-\udfff]")
 
+NO_LIMIT = 2**63  # for files that were read before
 HEAD = 64  # bytes that tell the format of a file
 
 
@@ -191,6 +193,29 @@ def _walk(folder: Path, above: set[str]) -> Iterator[Path]:
             yield path
         elif path.is_symlink() and not path.name.startswith("."):  # editors lock files with such
             raise ArchiveError(f"{path} is a link that leads nowhere: remove it")
+
+
+def pack_parts(parts: Mapping[str, Path], destination: Path, names: Container[str]) -> None:
+    """Writes files of several archives and folders to one uncompressed tar.
+
+    The parts come in their order, as do the files of each. The files have no owners, modes and
+    times, so that the same parts always give the same bytes.
+
+    Args:
+        parts: an archive or a folder, by its name, which becomes a folder of the tar.
+        names: of the wanted files, in the tar.
+
+    Raises:
+        ArchiveError: an archive cannot be read.
+    """
+    with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT) as archive:
+        for part, path in parts.items():
+            for file in read_files(path, max_bytes=NO_LIMIT, max_files=NO_LIMIT):
+                entry = tarfile.TarInfo(f"{part}/{file.name}")
+                if entry.name in names:
+                    content = file.read() or b""
+                    entry.size = len(content)
+                    archive.addfile(entry, io.BytesIO(content))
 
 
 def pack_folder(folder: Path, destination: Path, names: Iterable[str] | None = None) -> None:

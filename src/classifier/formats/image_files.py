@@ -5,22 +5,32 @@ from pathlib import PurePath
 
 from PIL import Image
 
-IMAGE_SUFFIXES = {
+HEIF_SUFFIXES = {".heic", ".heif"}
+IMAGE_SUFFIXES = HEIF_SUFFIXES | {
+    ".apng",
+    ".avif",
     ".bmp",
     ".gif",
     ".jfif",
     ".jpe",
     ".jpeg",
     ".jpg",
+    ".mpo",
+    ".pbm",
+    ".pgm",
     ".png",
+    ".pnm",
+    ".ppm",
     ".tif",
     ".tiff",
     ".webp",
 }
 # What skipped files are, for messages.
 SKIPPED = "hidden or without the suffix of an image"
-# Pillow's names of the formats with these suffixes.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+# Pillow's names of the formats that are known by their content. A text may begin like a PPM.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+# Of HEIC photos, in the box "ftyp" (ISO/IEC 23008-12, annex E).
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 # A camera's raw file begins like a TIFF, and Pillow would find the small preview in it.
 RAW_SUFFIXES = {".arw", ".cr2", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw"}
 
@@ -48,11 +58,19 @@ def is_image_file(name: PurePath) -> bool:
 def begins_like_an_image(head: bytes) -> bool:
     """Whether a file may be an image, by its first 16 bytes or more."""
     Image.init()
-    return any(Image.OPEN[name][1](head) is True for name in FORMATS)  # type: ignore[misc]
+    return is_heif(head) or any(Image.OPEN[name][1](head) is True for name in FORMATS)  # type: ignore[misc]
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file is a HEIC photo, by its first 32 bytes or more: AVIF has other brands."""
+    brands = {head[8:12], head[16:20], head[20:24], head[24:28], head[28:32]}
+    return head[4:8] == b"ftyp" and not brands.isdisjoint(HEIF_BRANDS)
 
 
 def is_image_content(content: bytes) -> bool:
     """Whether a file is an image, by its header; nothing is decoded."""
+    if is_heif(content):
+        return True
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS):
             return True

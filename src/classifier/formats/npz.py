@@ -1,6 +1,7 @@
-"""Datasets of arrays with an official test split: x_train, y_train, x_test, y_test.
+"""Datasets of arrays: images and labels of each official split, or of all images together.
 
-Keras downloads MNIST in this format, as ``mnist.npz`` (https://keras.io/api/datasets/mnist/).
+Keras downloads MNIST in this format, as ``mnist.npz`` with the arrays x_train, y_train, x_test and
+y_test (https://keras.io/api/datasets/mnist/).
 """
 
 import gzip
@@ -13,9 +14,9 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.lib import format as npy
@@ -27,7 +28,17 @@ class ArraysError(InputError):
     """The file does not have the expected arrays. The message is one line."""
 
 
-NAMES = ("x_train", "y_train", "x_test", "y_test")
+ArrayName = Literal[
+    "x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test", "x", "y"
+]
+NAMES: tuple[ArrayName, ...] = get_args(ArrayName)  # in the order of a written file
+# The images and the labels of each official split; the empty one is for images without splits.
+SPLITS: dict[str, tuple[ArrayName, ArrayName]] = {
+    "train": ("x_train", "y_train"),
+    "validation": ("x_validation", "y_validation"),
+    "test": ("x_test", "y_test"),
+    "": ("x", "y"),
+}
 READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # What zipfile, gzip, NumPy and pickle raise for damaged files. MemoryError is not among them: the
 # file may be whole.
@@ -51,33 +62,60 @@ DAMAGED = (
 Arrays = dict[str, np.ndarray]
 
 
-def read_npz(path: Path, *, max_bytes: int) -> Arrays:
-    """Reads the four arrays of an .npz archive.
+def array_names(path: Path) -> list[str]:
+    """The names of all arrays of an .npz archive.
+
+    Raises:
+        ArraysError: it is not an .npz archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except DAMAGED as error:
+        raise _not_arrays(path, error) from None
+    return [name.removesuffix(".npy") for name in names if name.endswith(".npy")]
+
+
+def read_npz(path: Path, *, max_bytes: int, keys: Mapping[ArrayName, str] | None = None) -> Arrays:
+    """Reads the arrays of an .npz archive.
 
     ``x_*`` (N, H, W) or (N, H, W, C) are bool, integers or floats, of 1 to 4 channels. ``y_*`` are
-    integers (N,). Labels (N, 1), as CIFAR-10 has them, become (N,). Both parts have images: an
-    empty test part is refused like an empty training part.
+    integers (N,). Labels (N, 1), as CIFAR-10 has them, become (N,). All splits have images: an
+    empty test split is refused like an empty training split.
 
     Args:
         max_bytes: the largest size of all arrays together, uncompressed.
+        keys: the name in the file of each array that is wanted; None for a file of
+            :func:`write_npz`, which has them under their own names.
+
+    Returns:
+        The arrays by their names in NAMES.
 
     Raises:
         ArraysError: the file is not an .npz archive, lacks one of the arrays, or is too large. Or
             an array has another shape, dtype or length.
     """
+    if keys is None:
+        names = array_names(path)
+        keys = {name: name for name in NAMES if name in names}
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_size(sum(member.file_size for member in archive.infolist()), max_bytes)
-            for name in NAMES:
-                _check_header(archive, f"{name}.npy")
+            wanted = [f"{key}.npy" for key in keys.values()]
+            _check_size(sum(archive.getinfo(name).file_size for name in wanted), max_bytes)
+            for name in wanted:
+                _check_header(archive, name)
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in NAMES}
+            arrays: Arrays = {name: archive[key] for name, key in keys.items()}
     except DAMAGED as error:
-        if is_of_the_system(error):
-            raise
-        reason = " ".join(str(error).split())
-        raise ArraysError(f"{path.name}: not an .npz of {', '.join(NAMES)} ({reason})") from None
-    return _checked(arrays, path.name)
+        raise _not_arrays(path, error) from None
+    return checked(arrays, path.name)
+
+
+def _not_arrays(path: Path, error: BaseException) -> BaseException:
+    if is_of_the_system(error):
+        return error
+    reason = " ".join(str(error).split())
+    return ArraysError(f"{path.name}: not an .npz of x_train, y_train, x_test, y_test ({reason})")
 
 
 def read_pickle(path: Path, *, max_bytes: int) -> Arrays:
@@ -119,11 +157,11 @@ def read_pickle(path: Path, *, max_bytes: int) -> Arrays:
         raise ArraysError(
             f"{path.name}: not a pickle of three pairs of arrays ({reason})"
         ) from None
-    return _checked(arrays, path.name)
+    return checked(arrays, path.name)
 
 
 def classes_of_labels(arrays: Arrays, classes: Sequence[str] | None) -> dict[int, str]:
-    """The class name of each label in ``y_train`` and ``y_test``, in increasing order of labels.
+    """The class name of each label of all splits, in increasing order of labels.
 
     Args:
         classes: ``classes[label]`` is the name of a label. Only if they are the labels themselves
@@ -134,7 +172,8 @@ def classes_of_labels(arrays: Arrays, classes: Sequence[str] | None) -> dict[int
         ArraysError: a label is not in ``classes``, or a class has no images.
     """
     labels, counts = np.unique(
-        np.concatenate([arrays["y_train"], arrays["y_test"]]), return_counts=True
+        np.concatenate([arrays[name] for _, name in SPLITS.values() if name in arrays]),
+        return_counts=True,
     )
     names = {int(label): str(label) for label in labels}
     if classes is None or list(classes) == list(names.values()):
@@ -155,44 +194,56 @@ def verify_arrays(arrays: Arrays, expected: dict[str, str]) -> None:
     """Compares the SHA-256 of each array's bytes with the expected one, if given.
 
     Raises:
-        ArraysError: one of them differs.
+        ArraysError: one of them differs, or is not there.
     """
     for name, sha256 in expected.items():
+        if name not in arrays:
+            raise ArraysError(f"there is no array {name}, whose checksum is in arrays")
         actual = hashlib.sha256(arrays[name].tobytes()).hexdigest()
         if actual != sha256:
             raise ArraysError(f"checksum of the array {name} is {actual}, expected {sha256}")
 
 
 def write_npz(path: Path, arrays: Arrays) -> None:
-    """Writes the four arrays, always in the same order: the same arrays give the same bytes.
+    """Writes the arrays, always in the same order: the same arrays give the same bytes.
 
     They are not compressed, because compressed bytes depend on the version of zlib.
     """
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{name: arrays[name] for name in NAMES})
+        np.savez(
+            file, allow_pickle=False, **{name: arrays[name] for name in NAMES if name in arrays}
+        )
 
 
-def _checked(arrays: Arrays, file: str) -> Arrays:
-    """The arrays, with labels (N, 1) as (N,), if their shapes, dtypes and lengths are right."""
+def checked(arrays: Arrays, file: str) -> Arrays:
+    """The arrays, with labels (N, 1) as (N,), if their shapes, dtypes and lengths are right.
+
+    Raises:
+        ArraysError: they are not, or there are none to train on.
+    """
     arrays = dict(arrays)
-    for part in ("train", "test"):
-        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+    if not {"x_train", "x"} & set(arrays):
+        raise ArraysError(f"{file}: not an .npz of x_train, y_train, x_test, y_test")
+    for images, labels in SPLITS.values():
+        if images not in arrays:
+            continue
+        x, y = arrays[images], arrays[labels]
         if x.ndim not in (3, 4) or 0 in x.shape or (x.ndim == 4 and x.shape[3] > 4):
             raise ArraysError(
-                f"{file}: x_{part} has the shape {x.shape}: must be images, (N, H, W) or "
+                f"{file}: {images} has the shape {x.shape}: must be images, (N, H, W) or "
                 "(N, H, W, C) with 1 to 4 channels, and no length of 0"
             )
         if x.dtype.kind not in "buif":
-            raise ArraysError(f"{file}: x_{part} is {x.dtype}: must be integers or floats")
+            raise ArraysError(f"{file}: {images} is {x.dtype}: must be integers or floats")
         if y.ndim != 1 and (y.ndim != 2 or y.shape[1] != 1):
             raise ArraysError(
-                f"{file}: y_{part} has the shape {y.shape}: must be one label per image, (N,)"
+                f"{file}: {labels} has the shape {y.shape}: must be one label per image, (N,)"
             )
         if y.dtype.kind not in "ui":
-            raise ArraysError(f"{file}: y_{part} is {y.dtype}: must be integers")
+            raise ArraysError(f"{file}: {labels} is {y.dtype}: must be integers")
         if len(x) != len(y):
-            raise ArraysError(f"{file}: x_{part} has {len(x):,} images, y_{part} {len(y):,} labels")
-        arrays[f"y_{part}"] = y.reshape(-1)
+            raise ArraysError(f"{file}: {images} has {len(x):,} images, {labels} {len(y):,} labels")
+        arrays[labels] = y.reshape(-1)
     return arrays
 
 

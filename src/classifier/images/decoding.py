@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
-from classifier.images.pixels import Fit, ImageError, to_pixels
+from classifier.images.pixels import Fit, ImageError, Truncated, to_pixels
 from classifier.images.ranges import RangeCounts
-from classifier.support.limits import ValueRange
+from classifier.support.limits import ImageSize, ValueRange
 
 CHUNK = 16  # images per thread that are decoded together
 
@@ -27,11 +27,13 @@ Item = TypeVar("Item", bound=Encoded)
 def decode_all(
     images: Iterable[Item],
     *,
-    size: int,
+    size: ImageSize,
     channels: int,
-    fit: Fit,
+    fit: Fit | Literal["stretch"],
     workers: int,
     value_range: ValueRange | None = None,
+    transparency: str = "white",
+    truncated: Truncated = "refuse",
     counts: RangeCounts | None = None,
 ) -> Iterator[tuple[Item, np.ndarray | ImageError]]:
     """Yields each image with its pixels, or with the error if it cannot be decoded.
@@ -40,11 +42,12 @@ def decode_all(
 
     Args:
         images: read one after another; the pixels come in the same order.
-        size, channels, fit, value_range, counts: see :func:`classifier.images.pixels.to_pixels`.
+        size, channels, fit, value_range, transparency, truncated, counts: see
+            :func:`classifier.images.pixels.to_pixels`.
         workers: number of threads. Pillow releases Python's global lock while it decodes.
 
     Yields:
-        An image and its pixels, uint8 (size, size, channels), or an ``ImageError``.
+        An image and its pixels, uint8 (height, width, channels), or an ``ImageError``.
 
     Raises:
         MemoryError: the memory is not enough to decode an image.
@@ -58,6 +61,8 @@ def decode_all(
                 channels=channels,
                 fit=fit,
                 value_range=value_range,
+                transparency=transparency,
+                truncated=truncated,
                 counts=counts,
             )
         except ImageError as error:

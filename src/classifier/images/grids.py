@@ -30,26 +30,33 @@ def write_grid(
     Args:
         images: uint8 (N, H, W, 1 or 3).
         captions: the text below each image, of one or more lines.
-        tile: width and height of one image in the grid, in pixels. Smaller images are enlarged
-            without interpolation.
+        tile: the longer side of an image in the grid, and the width of a column, in pixels.
+            Smaller images are enlarged without interpolation.
     """
     lines = max((caption.count("\n") + 1 for caption in captions or []), default=0)
     gap, top, below = 4, 26 if title else 4, 15 * lines
     rows = max(1, -(-len(images) // columns))
-    size = (columns * (tile + gap) + gap, top + rows * (tile + below + gap))
+    height, width = scaled_to(images.shape[1:3], tile)
+    size = (columns * (tile + gap) + gap, top + rows * (height + below + gap))
     grid = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(grid)
     draw_text(draw, (gap, 5), title, size=15, fill=TEXT)
     for number, pixels in enumerate(images):
         row, column = divmod(number, columns)
-        x, y = gap + column * (tile + gap), top + row * (tile + below + gap)
-        enlarge = pixels.shape[0] < tile
+        x, y = gap + column * (tile + gap), top + row * (height + below + gap)
+        enlarge = max(pixels.shape[:2]) < tile
         resampling = Image.Resampling.NEAREST if enlarge else Image.Resampling.LANCZOS
-        grid.paste(_to_pillow(pixels).resize((tile, tile), resampling), (x, y))
+        grid.paste(_to_pillow(pixels).resize((width, height), resampling), (x, y))
         if captions:
             caption = captions[number]
-            draw_text(draw, (x + 1, y + tile), caption, size=12, fill=TEXT, spacing=2)
+            draw_text(draw, (x + 1, y + height), caption, size=12, fill=TEXT, spacing=2)
     grid.save(path, "PNG")
+
+
+def scaled_to(size: Sequence[int], longest: int) -> tuple[int, int]:
+    """Height and width in the proportion of ``size``, of which the longer one is ``longest``."""
+    height, width = (max(1, round(longest * side / max(size))) for side in size)
+    return height, width
 
 
 def _to_pillow(pixels: np.ndarray) -> Image.Image:

@@ -8,10 +8,11 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from classifier.images.colours import Colour
 from classifier.images.pixels import Fit, to_pixels
 from classifier.support.atomic import write_json
 from classifier.support.errors import InputError
-from classifier.support.limits import STRICT, ValueRange
+from classifier.support.limits import STRICT, ImageSize, ValueRange, sides
 
 PREPROCESSING = "preprocessing.json"  # its file, in each folder that has one
 
@@ -24,7 +25,7 @@ class Preprocessing:
     in other languages, and for versions of this project that know other values.
     """
 
-    image_size: Annotated[int, Field(ge=1)]  # pixels, height and width
+    image_size: ImageSize  # pixels: a square's height and width, or [height, width]
     channels: Literal[1, 3]  # 1: grey, ITU-R 601-2 luma | 3: RGB
     fit: Fit
     dtype: Literal["uint8"] = "uint8"  # of the pixels, values 0..255
@@ -32,14 +33,14 @@ class Preprocessing:
     # keep 0..255.
     value_range: Annotated[ValueRange | None, Field(strict=False)] = None
     orientation: Literal["exif"] = "exif"
-    transparency: Literal["white"] = "white"  # what replaces it
+    transparency: Colour = "white"  # what replaces it: a colour's name, or #rrggbb
     borders: Literal["black"] = "black"  # of fit: pad
     resampling: Literal["lanczos"] = "lanczos"
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the pixels."""
-        return self.image_size, self.image_size, self.channels
+        return *sides(self.image_size), self.channels
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -49,6 +50,7 @@ class Preprocessing:
             "channels": self.channels,
             "fit": self.fit,
             "value_range": self.value_range,
+            "transparency": self.transparency,
         }
 
     def __call__(self, content: bytes | np.ndarray) -> np.ndarray:

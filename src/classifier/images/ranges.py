@@ -1,6 +1,7 @@
 """Scales pixel values of any range to 0..255, and counts the images that it scales."""
 
 import threading
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -40,12 +41,17 @@ class _Seen(NamedTuple):
 
 
 class RangeCounts:
-    """Counts images by the range of their values. Threads may share one."""
+    """Counts images by the range of their values, and those that are taken in part.
+
+    Threads may share one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, ValueRange, bool], _Seen] = {}
         self._unfit: dict[ValueRange, int] = {}
+        self._first: Counter[str] = Counter()
+        self._truncated = 0
 
     def add(
         self,
@@ -82,6 +88,23 @@ class RangeCounts:
         with self._lock:
             self._unfit[value_range] = self._unfit.get(value_range, 0) + 1
 
+    def add_first(self, format: str) -> None:
+        """Counts one file of several pages or frames, of which the first is taken."""
+        with self._lock:
+            self._first[format] += 1
+
+    def add_truncated(self) -> None:
+        """Counts one image whose end is missing or damaged."""
+        with self._lock:
+            self._truncated += 1
+
+    def in_part(self) -> list[str]:
+        """A line for each format whose files have several pages or frames, with their number."""
+        return [
+            f"{files:,} {format} files have several pages or frames: the first is taken"
+            for format, files in sorted(self._first.items())
+        ]
+
     def scaled(self) -> list[str]:
         """A line for each range other than 8 bits that was scaled, with its number of images."""
         return [
@@ -114,6 +137,11 @@ class RangeCounts:
                     f"{seen.outside:,} images of {kind} have values outside value_range "
                     f"{_text(value_range)}, which are cut off"
                 )
+        if self._truncated:
+            lines.append(
+                f"{self._truncated:,} images are truncated or damaged, and loaded as far as they "
+                "go (truncated: load); truncated: refuse names them"
+            )
         lines += [
             f"{images:,} images of {BITS_8_FILE} keep the range [0, 255]: value_range "
             f"{_text(value_range)} is for other formats"

@@ -34,6 +34,27 @@ def find_layout(files: Survey, wanted: Wanted) -> Found:
             two classes.
     """
     refused: list[str] = []  # why a table is not used, for the hint
+    found = _find(files, wanted, refused)
+    names = {entry.class_name for entry in found.entries if not entry.passed_over}
+    if len(names) < 2:
+        raise LayoutError(hint(found.layout, found.entries, files, refused))
+    check_training(found.entries, files.place)
+    return found
+
+
+def find_layout_of_part(files: Survey, wanted: Wanted) -> Found:
+    """As :func:`find_layout`, for images that others are merged with.
+
+    They may have one class, and nothing to train on.
+    """
+    refused: list[str] = []
+    found = _find(files, wanted, refused)
+    if all(entry.passed_over for entry in found.entries):
+        raise LayoutError(hint(found.layout, found.entries, files, refused))
+    return found
+
+
+def _find(files: Survey, wanted: Wanted, refused: list[str]) -> Found:
     layout = _layout(files, wanted, refused)
     if layout == "pattern":
         assert wanted.pattern is not None
@@ -60,10 +81,6 @@ def find_layout(files: Survey, wanted: Wanted) -> Found:
     others = [Entry(name, passed_over=NO_IMAGE) for name in files.tables if name not in used]
     found = found._replace(entries=[*found.entries, *files.others, *others])
     _check_names(found, files)
-    names = {entry.class_name for entry in found.entries if not entry.passed_over}
-    if len(names) < 2:
-        raise LayoutError(hint(found.layout, found.entries, files, refused))
-    check_training(found.entries, files.place)
     return found
 
 

@@ -79,10 +79,11 @@ def _trained(
     model: keras.Model, base: str, image_shape: tuple[int, int, int]
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     if model.input_shape[1:] != tuple(image_shape):
-        height, _, channels = model.input_shape[1:]
+        height, width, channels = model.input_shape[1:]
+        size = height if height == width else f"[{height}, {width}]"
         raise ValueError(
             f"base {base} takes images of {_shape(model.input_shape[1:])}, not of "
-            f"{_shape(image_shape)}: set normalize.image_size={height}, channels={channels}"
+            f"{_shape(image_shape)}: set normalize.image_size={size}, channels={channels}"
         )
     model = _cloned(model)
     last = model.layers[-2] if isinstance(model.layers[-2], layers.Dropout) else model.layers[-1]
@@ -93,8 +94,10 @@ def _cloned(model: keras.Model, image: keras.KerasTensor | None = None) -> keras
     """The same layers and weights, in the precision of this training, on another input."""
     policy = keras.config.dtype_policy().name
 
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return layer.from_config(layer.get_config() | {"dtype": policy})
+    def clone(layer: keras.Operation) -> keras.Operation:
+        # A sum of two tensors, say, is an operation without weights, and without a dtype.
+        has_dtype = isinstance(layer, keras.layers.Layer)
+        return layer.from_config(layer.get_config() | ({"dtype": policy} if has_dtype else {}))
 
     copy = keras.models.clone_model(model, input_tensors=image, clone_function=clone)
     copy.set_weights(model.get_weights())

@@ -60,7 +60,9 @@ class _EdgeView(EdgeViewer):
 def _layout(model: keras.Model) -> Graph:
     """The layers and edges of the model, with their positions in points."""
     dot = keras.utils.model_to_dot(model)
-    vertices = {str(id(layer)): Vertex(layer) for layer in model.layers}
+    # A sum of two tensors, say, is an operation, and no layer; a Sequential model has layers alone.
+    steps = getattr(model, "operations", model.layers)
+    vertices = {str(id(step)): Vertex(step) for step in steps}
     edges = [
         Edge(vertices[edge.get_source()], vertices[edge.get_destination()])
         for edge in dot.get_edges()
@@ -77,8 +79,8 @@ def _layout(model: keras.Model) -> Graph:
     return graph
 
 
-def _draw_layer(axes: Axes, layer: keras.Layer, x: float, y: float) -> None:
-    parameters = layer.count_params()
+def _draw_layer(axes: Axes, layer: keras.Operation, x: float, y: float) -> None:
+    parameters = layer.count_params() if isinstance(layer, keras.Layer) else 0
     corner = (x - WIDTH / 2, y - HEIGHT / 2)
     style = BoxStyle.Round(pad=0, rounding_size=5)
     colour = WITH_WEIGHTS if parameters else WITHOUT_WEIGHTS

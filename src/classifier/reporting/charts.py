@@ -93,6 +93,21 @@ def draw_reliability(tables: Mapping[str, pd.DataFrame], path: Path, *, title: s
     _write(figure, path)
 
 
+def draw_precision_recall(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+    """Draws precision by recall, a line per class.
+
+    Args:
+        curves: of :func:`classifier.reporting.precision_recall.rarest_curves`, by legend text.
+    """
+    figure, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
+    for name, curve in curves.items():
+        axes.plot(curve["recall"], curve["precision"], drawstyle="steps-post", label=name)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02), title=title)
+    axes.grid(alpha=0.25)
+    figure.legend(frameon=False, loc="outside lower center")
+    _write(figure, path)
+
+
 def draw_sweep(table: pd.DataFrame, path: Path, *, metric: str, title: str) -> None:
     """Draws a metric by each parameter of a sweep, and marks the best run.
 

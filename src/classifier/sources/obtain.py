@@ -5,7 +5,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from classifier.formats.archive import ArchiveError, pack_folder
+from classifier.formats.archive import ArchiveError, pack_folder, pack_parts
 from classifier.formats.contents import (
     CONTENTS,
     NOT_CHOSEN,
@@ -14,22 +14,31 @@ from classifier.formats.contents import (
     taken,
     write_contents,
 )
+from classifier.formats.idx import idx_files, read_idx_files
+from classifier.formats.in_place import write_index
 from classifier.formats.npz import (
+    Arrays,
+    array_names,
     classes_of_labels,
     read_npz,
     read_pickle,
     verify_arrays,
     write_npz,
 )
+from classifier.layouts.arrays import find_arrays
 from classifier.layouts.error import LayoutError
-from classifier.layouts.find import find_layout
+from classifier.layouts.find import find_layout, find_layout_of_part
+from classifier.layouts.parts import by_part, check_parts, of_one_part, within_part
 from classifier.layouts.splits import lacking
 from classifier.layouts.summary import summarize
-from classifier.layouts.survey import survey
+from classifier.layouts.survey import TABLE_SUFFIXES, survey
 from classifier.sources.dataset import Dataset
 from classifier.sources.fetch import Access, SourceError, fetch_first
 from classifier.sources.source import Source
 from classifier.support.checksum import sha256_of
+from classifier.support.errors import InputError
+
+NO_LIMIT = 2**63
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +60,41 @@ def obtain(dataset: Dataset, kind: str, destination: Path, access: Access) -> So
     return fetch_first(dataset, kind, destination, access, place)
 
 
+def index_in_place(dataset: Dataset, kind: str, destination: Path, access: Access) -> Source:
+    """Writes an index of the photos in a local folder to ``destination``; they stay where they are.
+
+    Args:
+        kind, destination: as for :func:`obtain`.
+
+    Raises:
+        InputError: a source is not a local folder of photos, or as :func:`obtain`.
+    """
+    for source in dataset.sources:
+        if kind in ("auto", source.kind):
+            _check_in_place(dataset, source, source.kind)
+    place = partial(_place_index, dataset, destination=destination)
+    return fetch_first(dataset, kind, destination, access, place)
+
+
+def _check_in_place(dataset: Dataset, source: Source, kind: str) -> None:
+    if kind != "folder" or dataset.format != "folders":
+        what = kind if dataset.format == "folders" else f"{kind} of {dataset.format} arrays"
+        raise InputError(
+            f"in_place is for a local folder of photos, and {source} is a {what}: set in_place: "
+            "false, or name a folder alone"
+        )
+
+
+def _place_index(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
+    _check_in_place(dataset, source, "folder" if fetched.is_dir() else "file")
+    folder = fetched.resolve()
+    # Nothing is copied or unpacked, so the number of bytes needs no limit.
+    entries = _list_files(dataset, folder, f"{folder}", max_bytes=NO_LIMIT)
+    write_index(folder, destination, taken(entries))
+    log.info("%s: no copy is kept: later stages read the photos in %s", dataset.name, folder)
+    write_contents(destination.with_name(CONTENTS), entries)
+
+
 def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
     """Reads the whole fetched file to verify its content, and moves it to ``destination``.
 
@@ -63,41 +107,87 @@ def verify_and_place(dataset: Dataset, source: Source, fetched: Path, destinatio
         ArchiveError, ArraysError: the content is not what the dataset describes.
         SourceError: the file is a pickle, and the source does not have its hash.
     """
-    if dataset.format == "npz":
-        with fetched.open("rb") as file:
-            gzipped = file.read(2) == b"\x1f\x8b"
-        if gzipped and source.sha256 is None:
-            raise SourceError(
-                f"{source} is a pickle, which is only read if its hash is known: add its sha256"
-            )
-        arrays = (read_pickle if gzipped else read_npz)(fetched, max_bytes=dataset.max_bytes)
+    if source.parts:
+        _place_parts(dataset, source, fetched, destination)
+    elif dataset.stored_format == "npz":
+        read = _read_idx if dataset.format == "idx" else _read_arrays
+        arrays = read(dataset, source, fetched)
         verify_arrays(arrays, dataset.arrays or {})
         names = classes_of_labels(arrays, dataset.classes)
         if len(names) < 2:
             raise LayoutError(f"{source}: all images have one label, {min(names)}: add others")
-        write_npz(fetched, arrays)
-        fetched.replace(destination)
+        written = fetched.with_name("arrays.npz")
+        write_npz(written, arrays)
+        written.replace(destination)
     else:
         _place_images(dataset, source, fetched, destination)
 
 
+def _read_arrays(dataset: Dataset, source: Source, fetched: Path) -> Arrays:
+    with fetched.open("rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    if not gzipped:
+        keys = find_arrays(array_names(fetched), dataset.keys, f"{source}")
+        return read_npz(fetched, max_bytes=dataset.max_bytes, keys=keys)
+    if source.sha256 is None:
+        raise SourceError(
+            f"{source} is a pickle, which is only read if its hash is known: add its sha256"
+        )
+    return read_pickle(fetched, max_bytes=dataset.max_bytes)
+
+
+def _read_idx(dataset: Dataset, source: Source, fetched: Path) -> Arrays:
+    path = fetched.resolve()
+    limits = {"max_bytes": dataset.max_bytes, "max_files": dataset.max_files}
+    files = find_arrays(idx_files(path, **limits), dataset.keys, f"{source}")
+    return read_idx_files(path, files, **limits)
+
+
+def _place_parts(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
+    """Packs the images of all parts; the name of its part is the first folder of each image."""
+    if dataset.format != "folders":
+        raise SourceError(f"only images can be merged: format is {dataset.format}")
+    parts = {name: (fetched / name).resolve() for name in source.parts or {}}
+    entries: list[Entry] = []
+    for name, path in parts.items():
+        files = survey(path, name, max_bytes=dataset.max_bytes, max_files=dataset.max_files)
+        found = find_layout_of_part(files, dataset.wanted)
+        log.info("%s: %s: layout %s", dataset.name, name, f"{found.layout} {found.detail}".strip())
+        entries += within_part(found.entries, name)
+    check_parts(entries, f"{source}")
+    entries = _chosen(dataset, entries)
+    for line in by_part(entries):
+        log.info("%s: %s", dataset.name, line)
+    for line in of_one_part(entries):
+        log.warning("%s: %s", dataset.name, line)
+    report(dataset.name, entries)
+    packed = fetched.with_name("packed.tar")
+    pack_parts(parts, packed, taken(entries))
+    packed.replace(destination)
+    write_contents(destination.with_name(CONTENTS), entries)
+
+
 def _place_images(dataset: Dataset, source: Source, fetched: Path, destination: Path) -> None:
     folder = fetched.resolve() if fetched.is_dir() else None
-    files = survey(
-        folder or fetched,
-        f"{folder or source}",
-        max_bytes=dataset.max_bytes,
-        max_files=dataset.max_files,
-    )
-    found = find_layout(files, dataset.wanted)
-    entries = _chosen(dataset, found.entries)
-    log.info("%s: layout %s", dataset.name, f"{found.layout} {found.detail}".strip())
-    report(dataset.name, entries)
+    if not folder and Path(f"{source}").suffix.lower() in TABLE_SUFFIXES:
+        raise LayoutError(f"{source} is a table: name the folder or the archive that it lies in")
+    place = f"{folder if fetched.is_symlink() else source}"
+    entries = _list_files(dataset, folder or fetched, place, max_bytes=dataset.max_bytes)
     if folder:
         pack_folder(folder, destination, taken(entries))
     else:
         fetched.replace(destination)
     write_contents(destination.with_name(CONTENTS), entries)
+
+
+def _list_files(dataset: Dataset, path: Path, place: str, *, max_bytes: int) -> list[Entry]:
+    """What each file of a folder or an archive is, by its layout."""
+    files = survey(path, place, max_bytes=max_bytes, max_files=dataset.max_files)
+    found = find_layout(files, dataset.wanted)
+    entries = _chosen(dataset, found.entries)
+    log.info("%s: layout %s", dataset.name, f"{found.layout} {found.detail}".strip())
+    report(dataset.name, entries)
+    return entries
 
 
 def _chosen(dataset: Dataset, entries: list[Entry]) -> list[Entry]:
@@ -149,7 +239,7 @@ def describe(dataset: Dataset, source: Source, path: Path) -> dict[str, object]:
     """The content of data/raw/<pipeline>/source.json, which describes the file at ``path``."""
     description: dict[str, object] = {
         "dataset": dataset.name,
-        "format": dataset.format,
+        "format": dataset.stored_format,
         "file": path.name,
         "classes": dataset.classes or class_names(dataset, path),
         "source": source.kind,
@@ -167,7 +257,7 @@ def describe(dataset: Dataset, source: Source, path: Path) -> dict[str, object]:
 
 def class_names(dataset: Dataset, path: Path) -> list[str]:
     """The classes that the file at ``path`` has images of: labels in order, or names sorted."""
-    if dataset.format == "npz":
+    if dataset.stored_format == "npz":
         arrays = read_npz(path, max_bytes=dataset.max_bytes)
         return list(classes_of_labels(arrays, dataset.classes).values())
     names = {entry.class_name for entry in taken(read_contents(path.with_name(CONTENTS))).values()}

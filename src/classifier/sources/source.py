@@ -1,28 +1,32 @@
 """The sources that a file can come from, in the order to try them."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
 from classifier.support.addresses import without_credentials
 from classifier.support.limits import NESTED, Count
 
-Kind = Literal["folder", "mirror", "url", "wheel", "sample"]
+Kind = Literal["folder", "mirror", "url", "bucket", "merged", "wheel", "sample"]
 
 
 @dataclass(kw_only=True, config=NESTED)
 class Source:
     """One place that a file can come from; which keys it needs depends on its kind."""
 
-    kind: Kind  # where the file is: folder | mirror | url | wheel | sample, which is drawn
+    kind: Kind  # where the file is; sample: drawings; merged: all of its parts
     path: str | None = None  # mirror: below the mirror's folder; folder: a folder or a file
-    url: str | None = None  # url: with http or https
+    url: str | None = None  # url: http or https; bucket: see classifier.sources.bucket
+    options: dict[str, Any] | None = None  # bucket: of its driver
+    parts: "dict[str, Source] | None" = None  # merged: sources by name, all of which are taken
     requirement: str | None = None  # wheel: pinned, name==version
     member: str | None = None  # wheel: the file inside
     sha256: str | None = None  # of the file; of the wheel file for a wheel
     bytes: Count | None = None  # of the file; a wheel is bound by its hash
 
     def __str__(self) -> str:
+        if self.parts:
+            return ", ".join(f"{name}: {part}" for name, part in self.parts.items())
         return without_credentials(self.url or self.requirement or self.path or "drawn here")
 
 

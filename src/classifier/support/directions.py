@@ -6,6 +6,7 @@ HIGHER, LOWER = "higher is better", "lower is better"
 
 DIRECTIONS = {
     "accuracy": HIGHER,
+    "balanced_accuracy": HIGHER,
     "top_2_accuracy": HIGHER,
     "macro_f1": HIGHER,
     "log_loss": LOWER,

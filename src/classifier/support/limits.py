@@ -5,7 +5,7 @@ A limit stands in the signature of the function, or in the dataclass, that takes
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, validate_call
@@ -42,6 +42,33 @@ def _increasing(value_range: tuple[float, float]) -> tuple[float, float]:
 
 # The values of an image that become 0 and 255.
 ValueRange = Annotated[tuple[float, float], AfterValidator(_increasing)]
+
+
+def _image_size(size: Any) -> int | tuple[int, int]:
+    sides = [size, size] if type(size) is int else size
+    if not (
+        isinstance(sides, list | tuple)
+        and len(sides) == 2
+        and all(type(side) is int for side in sides)
+    ):
+        raise ValueError("must be a whole number, or two: [height, width]")
+    if min(sides) < 8:
+        raise ValueError("must be at least 8")
+    if max(sides) > 4096:
+        raise ValueError("must be at most 4096")
+    height, width = sides
+    return height if height == width else (height, width)
+
+
+# Height and width in pixels, 8..4096; one number for a square, where two equal ones are given too.
+ImageSize = Annotated[int | tuple[int, int], BeforeValidator(_image_size)]
+
+
+def sides(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width of an ``ImageSize``."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
+
 
 # No conversions: '5' is not 5, and true is not 1.
 STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)

@@ -104,7 +104,11 @@ def training_callbacks(
     callbacks += phase.callbacks
     if options.patience is not None:
         callbacks.append(
-            keras.callbacks.EarlyStopping(monitor=options.monitor, patience=options.patience)
+            keras.callbacks.EarlyStopping(
+                monitor=options.monitor,
+                patience=options.patience,
+                mode="max" if higher_is_better(options.monitor) else "min",
+            )
         )
     if phase.optimizer.use_ema:
         callbacks.append(KeepAverages(averages))

@@ -21,6 +21,8 @@ from classifier.storage.sharded_images import ShardedImages
 from classifier.storage.splits import Images
 from classifier.support.errors import InputError
 from classifier.training import streaming
+from classifier.training.options import Sampling
+from classifier.training.sampling import balanced_rows
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +36,23 @@ class TrainingFeed:
             as :mod:`classifier.training.streaming` says.
         labels: integers (N,).
         classes: the number of classes.
-        batch_size: the most images of a step. The steps of an epoch have each image once, and
-            differ by one image at most, the larger ones first: a last step with the rest alone
-            would give its few images the weight of a whole batch.
+        batch_size: the most images of a step. The steps of an epoch have as many images as there
+            are, each once unless ``sampling`` says otherwise, and differ by one image at most, the
+            larger ones first: a last step with the rest alone would give its few images the weight
+            of a whole batch.
         seed: decides the order of the images and every augmentation.
         layers: augmentation layers.
         mixing: ``keras.layers.MixUp`` or ``CutMix``, applied after them.
         class_weights: a factor of the loss of each label's images; for a mixed image, that of its
             most probable label. None for no factors.
+        sampling: ``natural``, each image once in an epoch, or ``balanced``, as
+            :mod:`classifier.training.sampling` says: shards are then read image by image.
         workers: batches that are prepared in parallel.
         replicas: how many share each batch evenly.
 
     Raises:
-        InputError: there are fewer images than replicas.
+        InputError: there are fewer images than replicas, or a class that is to be balanced has
+            none.
     """
 
     images: Images
@@ -57,12 +63,23 @@ class TrainingFeed:
     layers: Sequence[keras.layers.Layer] = ()
     mixing: keras.layers.Layer | None = None
     class_weights: Mapping[int, float] | None = None
+    sampling: Sampling = "natural"
     workers: int = 2
     replicas: int = 1
 
     def __post_init__(self) -> None:
         if len(self.images) < self.replicas:
             raise InputError(f"{len(self.images)} images are too few for {self.replicas} replicas")
+        empty = np.flatnonzero(self.counts == 0)
+        if self.sampling == "balanced" and len(empty):
+            raise InputError(
+                f"sampling is balanced: the class of label {empty[0]} has no image to train on"
+            )
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Images of each class, integers (classes,)."""
+        return np.bincount(self.labels, minlength=self.classes)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -102,6 +119,19 @@ class TrainingFeed:
                 count,
                 self.repeated,
             )
+        if self.sampling == "balanced":
+            each, counts = count / self.classes, self.counts
+            log.info(
+                "sampling is balanced: of each class %.4g of an epoch's %d images, so that an "
+                "image of the largest class (%d) comes %.2g times, one of the smallest (%d) "
+                "%.2g times",
+                each,
+                count,
+                counts.max(),
+                each / counts.max(),
+                counts.min(),
+                each / counts.min(),
+            )
 
     def batches(
         self, epochs: range, context: tf.distribute.InputContext | None = None
@@ -136,11 +166,13 @@ class TrainingFeed:
             else _Array(self.images)
         )
         labels = tf.constant(np.asarray(self.labels, np.int64))
+        balanced = balanced_rows(self.labels, self.classes) if self.sampling == "balanced" else None
 
         # AutoGraph would take a second to translate functions that have no control flow of tensors.
         @tf.autograph.experimental.do_not_convert
         def epoch_of_parts(epoch: tf.Tensor) -> tf.data.Dataset:
-            order = source.shuffled(_epoch_seed(self.seed, epoch))
+            seed = _epoch_seed(self.seed, epoch)
+            order = source.of_rows(balanced(seed)) if balanced else source.shuffled(seed)
             # Where all batches have one size, TensorFlow knows it.
             parts = (
                 order.batch(largest, drop_remainder=True)
@@ -205,7 +237,10 @@ class _Array:
     def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
         rows = tf.range(len(self._pixels))
         order = tf.random.experimental.stateless_shuffle(rows, seed=seed)
-        return tf.data.Dataset.from_tensor_slices(order)
+        return self.of_rows(order)
+
+    def of_rows(self, rows: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices(rows)
 
     def pixels_and_rows(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(self._pixels, rows), rows
@@ -217,6 +252,9 @@ class _Shards:
 
     def shuffled(self, seed: tf.Tensor) -> tf.data.Dataset:
         return streaming.shuffled(self._images, seed, workers=self._workers)
+
+    def of_rows(self, rows: tf.Tensor) -> tf.data.Dataset:
+        return streaming.of_rows(self._images, rows, workers=self._workers)
 
     def pixels_and_rows(self, part: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return part

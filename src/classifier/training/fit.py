@@ -7,6 +7,7 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
+from classifier.saved.class_metrics import CLASS_METRICS
 from classifier.support.directions import higher_is_better
 from classifier.support.errors import InputError
 from classifier.training.callbacks import Row, StopOnNaN, training_callbacks
@@ -38,7 +39,7 @@ def fit(
 ) -> pd.DataFrame:
     """Trains the model and leaves it at its last epoch.
 
-    The loss is the cross-entropy with one-hot or mixed labels. An optimizer that averages weights
+    The loss is that of each phase, with one-hot or mixed labels. An optimizer that averages weights
     (``use_ema``) has the averages validated and kept. A training that was killed continues after
     its last finished epoch when it is called with the same arguments, and ends with the same
     weights, bit for bit.
@@ -52,8 +53,9 @@ def fit(
         on_epoch: called after each epoch, counted from 1, with its metrics.
 
     Returns:
-        A row per epoch: epoch, accuracy, loss, val_accuracy, val_loss, learning_rate, and kept,
-        1 for the epoch with the best monitored value (the first of equal ones), 0 for the others.
+        A row per epoch: epoch, accuracy, loss, val_accuracy, val_loss, learning_rate, what
+        ``monitor`` says (in training, of several replicas, the mean of theirs), and kept, 1 for the
+        epoch with the best monitored value (the first of equal ones), 0 for the others.
 
     Raises:
         InputError: the batch is too large for the memory; a worker is lost, or has other
@@ -113,10 +115,12 @@ def fit(
 
 def compile_for(model: keras.Model, phase: Phase, feed: TrainingFeed, options: FitOptions) -> None:
     """Compiles the model, or the head alone, for a phase."""
+    name = options.monitor.removeprefix("val_")
+    monitored = [CLASS_METRICS[name](feed.classes, name)] if name in CLASS_METRICS else []
     model.compile(
         phase.optimizer,
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=options.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        loss=phase.loss,
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy"), *monitored],
         jit_compile=options.jit_compile,
         steps_per_execution=min(feed.steps_per_epoch, options.steps_per_execution),
     )

@@ -1,9 +1,29 @@
 """How a model is trained: what a user sets beside the model and the data."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from classifier.support.limits import Count, FractionBelow1, Index, Positive, Seed
+from pydantic import Discriminator, Tag
+
+from classifier.support.limits import ClassName, Count, Index, Positive, Seed
+
+Sampling = Literal["natural", "balanced"]
+KINDS = {dict: "{class: weight}", str: "name", type(None): "name"}
+
+
+def _kind(value: Any) -> str | None:
+    return KINDS.get(type(value))
+
+
+ClassWeight = Annotated[
+    Annotated[Literal["balanced"] | None, Tag("name")]
+    | Annotated[dict[ClassName, Positive], Tag("{class: weight}")],
+    Discriminator(
+        _kind,
+        custom_error_type="class_weight",
+        custom_error_message="must be null, balanced, or {class: weight, …}",
+    ),
+]
 
 
 @dataclass(kw_only=True)
@@ -11,10 +31,12 @@ class FitOptions:
     """What :func:`classifier.training.fit.fit` takes; conf/train.yaml explains each value."""
 
     epochs: Count
-    label_smoothing: FractionBelow1
-    monitor: Literal["val_accuracy", "val_loss", "accuracy", "loss"]
+    monitor: Literal[
+        "val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_loss", "accuracy", "loss"
+    ]
     patience: Count | None
-    class_weight: Literal["balanced"] | None
+    class_weight: ClassWeight
+    sampling: Sampling
     fine_tune_epochs: Index
     fine_tune_layers: Count
     fine_tune_rate: Positive

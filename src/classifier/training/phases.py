@@ -18,6 +18,7 @@ class Phase(NamedTuple):
     callbacks: Sequence[keras.callbacks.Callback]  # of the learning-rate schedule
     unfrozen: int = 0  # layers of the base, counted from its top, that train from here on
     on_features: bool = False  # of the frozen base: the head trains alone
+    loss: keras.losses.Loss = keras.losses.CategoricalCrossentropy()
 
 
 def plan(

@@ -42,6 +42,16 @@ def shuffled(images: ShardedImages, seed: Any, *, workers: int) -> tf.data.Datas
     return _shuffle(_read(images, drawn, workers), buffer, seed)
 
 
+def of_rows(images: ShardedImages, rows: Any, *, workers: int) -> tf.data.Dataset:
+    """These images, each with its row, like :func:`in_order`; each is read by itself.
+
+    Args:
+        rows: integers (N,), N the number of images; some may be there several times.
+    """
+    drawn = Runs(*(tf.gather(part, rows) for part in images.blocks(1)))
+    return _read(images, drawn, workers)
+
+
 def _blocks(images: ShardedImages) -> Runs:
     return images.blocks(max(1, BLOCK_BYTES // images.image_bytes))
 

@@ -34,7 +34,7 @@ def test_an_empty_drawing_has_no_prediction(finished: Path) -> None:
 
 
 def test_an_image_that_cannot_be_read(finished: Path) -> None:
-    with pytest.raises(ImageError, match="not an image of a format"):
+    with pytest.raises(ImageError, match="it is not a JPEG, PNG"):
         app.answer(finished, TINY, b"text")
 
 

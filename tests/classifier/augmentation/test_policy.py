@@ -88,6 +88,60 @@ def test_the_same_seed_gives_the_same_images_with_layers_read_from_json() -> Non
     assert (first != other).any()
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        RandomAffine(rotation=0.15),
+        RandomAffine(zoom=0.3),
+        RandomAffine(shear=0.4),
+        keras.layers.RandomRotation(0.15),
+        keras.layers.RandomZoom((-0.3, -0.1)),
+    ],
+    ids=lambda layer: layer.name,
+)
+@pytest.mark.parametrize("size", [(24, 48), (48, 24)])
+def test_images_that_are_not_square_are_not_distorted(
+    layer: keras.layers.Layer, size: tuple[int, int]
+) -> None:
+    """The middle of a rectangle changes as that of the square around it does."""
+    rows = np.arange(60)
+    waves = [127 + 127 * np.sin(rows / step) for step in (3, 5, 7)]
+    square = np.stack([np.add.outer(wave, wave[::-1]) / 2 for wave in waves], axis=-1)
+    top, left = ((60 - side) // 2 for side in size)
+    part = slice(top, top + size[0]), slice(left, left + size[1])
+    square = square.round().astype(np.uint8)[np.newaxis]
+    whole, cut = (
+        augment_array(images, [layer], (1, 2))[0] for images in (square, square[:, *part])
+    )
+    middle = slice(size[0] // 2 - 5, size[0] // 2 + 5), slice(size[1] // 2 - 5, size[1] // 2 + 5)
+    assert np.abs(whole[part][middle].astype(int) - cut[middle]).max() <= 1
+    assert (cut != square[0][part])[middle].mean() > 0.5
+
+
+@pytest.mark.parametrize("size", [(24, 48), (48, 24)])
+def test_a_whole_crop_of_an_image_that_is_not_square_is_the_image(size: tuple[int, int]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, *size, 3), dtype=np.uint8)
+    layer = RandomResizedCrop(scale=(1.0, 1.0), ratio=1.0, flip=True)
+    changed = augment_array(images, [layer], (1, 2))
+    for image, result in zip(images, changed, strict=True):
+        assert (result == image).all() or (result == image[:, ::-1]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(12, 20, 3), (20, 12, 3)])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf/policy").glob("*")))
+def test_every_policy_takes_images_that_are_not_square(
+    name: str, shape: tuple[int, int, int]
+) -> None:
+    config = OmegaConf.load(ROOT / "conf" / "policy" / f"{name}.yaml")
+    layers = [instantiate(layer, name=key, _convert_="all") for key, layer in config.items()]
+    images = np.random.default_rng(0).integers(0, 256, (6, *shape), dtype=np.uint8)
+    check_policy({layer.name: layer for layer in layers}, images)
+    changed = augment_array(images, layers, (1, 2))
+    assert changed.shape == images.shape
+    assert (changed != images).any() == (name != "none")
+
+
 def test_every_random_layer_of_keras_is_tested() -> None:
     """Every layer that takes a seed is in one of the lists above."""
     seeded = {

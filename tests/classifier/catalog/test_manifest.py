@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from classifier.catalog.manifest import (
     assign_splits,
+    class_names,
     find_conflicts,
     find_duplicates,
+    left_out,
     list_images,
     read_manifest,
     write_manifest,
@@ -373,6 +375,79 @@ def test_a_class_that_an_official_split_lacks() -> None:
         assign_splits(images, validation=0.2, test=0.2, seed=1)
 
 
+RARE = {"cat": 100, "dog": 2, "owl": 40}
+
+
+@pytest.mark.fault("a class too rare for each split, rare_classes: drop", "left out, counted")
+@pytest.mark.parametrize("method", ["stratified", "hash"])
+def test_a_rare_class_that_is_left_out(method: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    images = table(RARE)
+    options: dict[str, Any] = {"validation": 0.2, "test": 0.2, "seed": 1, "method": method}
+    assigned = assign_splits(images, rare_classes="drop", **options)
+    dogs = assigned["class"] == "dog"
+    assert set(assigned["split"][dogs]) == {"dropped"}
+    assert set(assigned["label"][dogs]) == {-1}
+    assert class_names(assigned) == ["cat", "owl"]
+    assert assigned.groupby("class")["label"].first().to_dict() == {"cat": 0, "dog": -1, "owl": 1}
+    assert left_out(assigned) == {"dog": 2}
+    without = assign_splits(images[images["class"] != "dog"], **options)
+    assert assigned["split"][~dogs].tolist() == without["split"].tolist()
+    (line,) = caplog.messages
+    assert re.fullmatch(r"rare classes, left out: 1, with 2 images: dog \(2, none in .*\)", line)
+
+
+@pytest.mark.fault("a class too rare for each split, rare_classes: train_only", "said, in train")
+@pytest.mark.parametrize("method", ["stratified", "hash"])
+def test_a_rare_class_that_is_trained_only(method: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    images = table(RARE)
+    images.loc[images.index[:3], "group"] = "burst"
+    images.loc[images["id"] == "dog/0", "group"] = "burst"
+    assigned = assign_splits(
+        images, validation=0.2, test=0.2, seed=1, method=method, rare_classes="train_only"
+    )
+    together = (assigned["class"] == "dog") | (images["group"] == "burst")
+    assert set(assigned["split"][together]) == {"train"}
+    assert set(assigned["split"][assigned["class"] == "owl"]) == {"train", "validation", "test"}
+    assert class_names(assigned) == CLASSES
+    (line,) = caplog.messages
+    assert line.startswith("rare classes, to train only: 1, with 2 images: dog (2, none in ")
+
+
+def test_a_class_that_an_official_split_lacks_is_left_out_or_trained_only() -> None:
+    images = official("train", "test")
+    images = images[(images["class"] != "owl") | (images["official"] == "train")]
+    splits: dict[str, set[str]] = {}
+    for choice in ("drop", "train_only"):
+        assigned = assign_splits(images, validation=0.2, test=0.2, seed=1, rare_classes=choice)
+        splits[choice] = set(assigned["split"][assigned["class"] == "owl"])
+        assert (assigned["split"] == "test").sum() == 160
+    assert splits == {"drop": {"dropped"}, "train_only": {"train"}}
+
+
+@pytest.mark.fault("a class with official test images alone, rare_classes: train_only", "one line")
+def test_a_class_without_an_image_to_train_on() -> None:
+    images = official("train", "test")
+    images = images[(images["class"] != "owl") | (images["official"] == "test")]
+    expected = "rare_classes is train_only, but class 'owl' has no image to train on"
+    with pytest.raises(InputError, match=expected):
+        assign_splits(images, validation=0.2, test=0.2, seed=1, rare_classes="train_only")
+
+
+@pytest.mark.fault("all classes but one are rare, rare_classes: drop", "one line")
+def test_one_class_that_is_left() -> None:
+    expected = "rare_classes is drop: one class is left, 'cat': add images"
+    with pytest.raises(InputError, match=expected):
+        assign_splits(
+            table({"cat": 100, "dog": 2, "owl": 1}),
+            validation=0.2,
+            test=0.2,
+            seed=1,
+            rare_classes="drop",
+        )
+
+
 @pytest.mark.parametrize("method", ["stratified", "hash"])
 def test_images_of_a_group_are_in_one_split(method: Any) -> None:
     images = table(SIZES, repeats=30)
@@ -397,6 +472,109 @@ def test_a_group_that_official_splits_share_is_said(caplog: pytest.LogCaptureFix
     assert set(assigned["split"][200:]) == {"test"}
     expected = "groups that the dataset's own test split shares with others: 1 (patient 200)"
     assert caplog.messages == [expected]
+
+
+def uneven(seed: int) -> pd.DataFrame:
+    """Images of three classes in 60 groups, the largest of which has more than a hundred."""
+    rng = np.random.default_rng(seed)
+    sizes = np.maximum(1, rng.lognormal(2.5, 1.2, 60)).astype(int)
+    groups = np.repeat(np.arange(60), sizes)
+    usual = np.repeat(rng.integers(0, 3, 60), sizes)
+    labels = np.where(rng.random(len(groups)) < 0.8, usual, rng.integers(0, 3, len(groups)))
+    return pd.DataFrame(
+        {
+            "id": [str(number) for number in range(len(groups))],
+            "class": [CLASSES[label] for label in labels],
+            "label": labels,
+            "sha256": [f"{number:04x}" for number in range(len(groups))],
+            "official": None,
+            "group": [f"patient {number}" for number in groups],
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_groups_are_stratified_as_well_as_they_allow(seed: int) -> None:
+    images = uneven(seed)
+    assigned = assign_splits(images, validation=0.15, test=0.15, seed=seed)
+    assert (assigned["split"].groupby(images["group"]).nunique() == 1).all()
+    shares = pd.crosstab(assigned["class"], assigned["split"], normalize="index")
+    wanted = {"train": 0.7, "validation": 0.15, "test": 0.15}
+    for name, share in wanted.items():
+        assert shares[name].tolist() == pytest.approx([share] * 3, abs=0.02)
+    again = assign_splits(
+        images.sample(frac=1, random_state=3), validation=0.15, test=0.15, seed=seed
+    )
+    assert again.sort_index()["split"].equals(assigned["split"])
+
+
+def test_groups_leave_out_what_no_split_wants() -> None:
+    images = uneven(0)
+    assigned = assign_splits(images, train=400, validation=0.2, test=0.2, seed=1)
+    counts = assigned["split"].value_counts()
+    assert counts["train"] == pytest.approx(400, abs=20)
+    assert counts["dropped"] == pytest.approx(0.6 * len(images) - 400, abs=20)
+
+
+def pairs(*rows: tuple[int, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["first", "second"]).assign(distance=2)
+
+
+@pytest.mark.parametrize("method", ["stratified", "hash"])
+def test_near_duplicates_join_groups(method: Any) -> None:
+    images = table(SIZES)
+    images.loc[:9, "group"] = "patient 1"
+    images.loc[10:19, "group"] = "patient 2"
+    near = pairs((3, 14), (14, 120), (60, 61), (61, 130))
+    for seed in range(5):
+        assigned = assign_splits(
+            images, validation=0.2, test=0.2, seed=seed, method=method, near=near
+        )
+        assert assigned["split"][[*range(20), 120]].nunique() == 1
+        assert assigned["split"][[60, 61, 130]].nunique() == 1
+        assert set(assigned["split"]) == {"train", "validation", "test"}
+
+
+def test_no_near_duplicates_are_the_split_without_them() -> None:
+    images = table(SIZES, repeats=10)
+    options: dict[str, Any] = {"validation": 0.2, "test": 0.2, "seed": 1}
+    pd.testing.assert_frame_equal(
+        assign_splits(images, **options), assign_splits(images, **options, near=pairs())
+    )
+
+
+def test_by_hash_near_duplicates_move_nobody_else() -> None:
+    images = table(SIZES)
+    options: dict[str, Any] = {"validation": 0.2, "test": 0.2, "seed": 1, "method": "hash"}
+    before = assign_splits(images, **options)["split"]
+    after = assign_splits(images, **options, near=pairs((0, 150), (1, 151)))["split"]
+    assert set(np.flatnonzero(before != after)) <= {0, 1, 150, 151}
+
+
+@pytest.mark.fault(
+    "near-duplicates in two official splits", "named, and kept or dropped by `leaking`"
+)
+@pytest.mark.parametrize("leaking", ["keep", "drop"])
+def test_near_duplicates_of_official_splits_are_said(
+    caplog: pytest.LogCaptureFixture, leaking: Any
+) -> None:
+    caplog.set_level("WARNING")
+    images = official("train", "validation", "test")
+    near = pairs((0, 400), (1, 401), (2, 200), (201, 402), (5, 6))
+    assigned = assign_splits(images, validation=0.2, test=0.2, seed=1, near=near, leaking=leaking)
+    changed = assigned["split"] != images["official"]
+    if leaking == "keep":
+        assert not changed.any()
+    else:
+        assert np.flatnonzero(changed).tolist() == [0, 1, 2, 201]
+        assert set(assigned["split"][changed]) == {"dropped"}
+    assert caplog.messages == [
+        f"near-duplicates that the dataset's own test split shares with others: 3 pairs, 3 images "
+        f"of others (leaking: {leaking}): train/cat/0 and test/cat/0, train/cat/1 and test/cat/1, "
+        "validation/cat/1 and test/cat/2",
+        f"near-duplicates that the dataset's own validation split shares with others: 1 pairs, 1 "
+        f"images of others (leaking: {leaking}): train/cat/2 and validation/cat/0",
+    ]
 
 
 def test_two_images_with_the_same_id() -> None:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from classifier.formats.archive import ArchiveError, read_images
 from classifier.formats.npz import ArraysError, read_npz, read_pickle, write_npz
 from classifier.formats.tables import TableError, read_table
-from classifier.images.pixels import ImageError, to_pixels
+from classifier.images.pixels import ImageError, Truncated, to_pixels
 from classifier.layouts.survey import survey
 from classifier.support.errors import InputError
 
@@ -60,7 +61,9 @@ def arrays() -> bytes:
     return content.getvalue()
 
 
-IMAGES = {kind: encoded(IMAGE, kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")}
+register_heif_opener()
+KINDS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "HEIF")
+IMAGES = {kind: encoded(IMAGE, kind) for kind in KINDS}
 ARCHIVES = {
     "tar": tar(),
     "stored zip": packed(zipfile.ZIP_STORED),
@@ -92,14 +95,15 @@ def succeeds_or_raises(read: Callable[[], object], error: type[Exception]) -> No
 
 
 @pytest.mark.fault("damaged image (fuzzed)", "pixels or one line")
+@pytest.mark.parametrize("truncated", ["refuse", "load"])
 @pytest.mark.parametrize("kind", IMAGES)
 @FUZZED
 @given(data=st.data())
-def test_a_damaged_image(kind: str, data: st.DataObject) -> None:
+def test_a_damaged_image(kind: str, truncated: Truncated, data: st.DataObject) -> None:
     content = data.draw(damaged(IMAGES[kind]))
 
     def read() -> None:
-        pixels = to_pixels(content, size=8, channels=3, fit="crop")
+        pixels = to_pixels(content, size=8, channels=3, fit="crop", truncated=truncated)
         assert (pixels.shape, pixels.dtype) == ((8, 8, 3), np.uint8)
 
     succeeds_or_raises(read, ImageError)

@@ -45,6 +45,41 @@ def test_crop_keeps_the_centre_and_pad_the_whole() -> None:
     assert (padded[15, 2] == [255, 0, 0]).all()
 
 
+def test_a_shape_that_is_not_square_is_cropped_and_padded_too() -> None:
+    image = Image.new("RGB", (30, 30), "red")
+    image.paste("blue", (0, 10, 30, 20))
+    content = encoded(image)
+    cropped = to_pixels(content, size=(10, 30), channels=3, fit="crop")
+    assert cropped.shape == (10, 30, 3)
+    assert (cropped == [0, 0, 255]).all()
+    padded = to_pixels(content, size=(30, 60), channels=3, fit="pad")
+    assert padded.shape == (30, 60, 3)
+    assert (padded[:, :15] == 0).all()
+    assert (padded[:, 45:] == 0).all()
+    assert (padded[2, 16:44] == [255, 0, 0]).all()
+    np.testing.assert_array_equal(
+        to_pixels(content, size=(10, 10), channels=3, fit="crop"),
+        to_pixels(content, size=10, channels=3, fit="crop"),
+    )
+
+
+@pytest.mark.parametrize("size", [(16, 128), (128, 16)])
+def test_a_turned_jpeg_is_not_decoded_too_small_for_a_long_side(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    blobs = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
+    large = blobs.resize((1600, 1200), Image.Resampling.BICUBIC)
+    turned = encoded(large, "JPEG", quality=95, exif=b"Exif\0\0" + exif_orientation(6))
+    small = to_pixels(turned, size=size, channels=3, fit="crop").astype(int)
+    exact = to_pixels(encoded(large.rotate(-90, expand=True)), size=size, channels=3, fit="crop")
+    assert np.abs(small - exact).mean() < 2
+
+
+def exif_orientation(number: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = number
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
 def test_reducing_is_antialiased() -> None:
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, ::2] = 255

@@ -1,6 +1,7 @@
 """How images become pixels: what is written is read, and used."""
 
 import io
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,17 @@ def test_the_file_says_what_another_language_needs(tmp_path: Path) -> None:
         '  "borders": "black",',
         '  "resampling": "lanczos"',
     ]
+
+
+def test_a_shape_that_is_not_square_is_written_as_height_and_width(tmp_path: Path) -> None:
+    file = tmp_path / "preprocessing.json"
+    Preprocessing(image_size=(12, 20), channels=3, fit="crop").write(file)
+    assert json.loads(file.read_text())["image_size"] == [12, 20]
+    preprocessing = read_preprocessing(file)
+    assert preprocessing.shape == (12, 20, 3)
+    assert preprocessing(np.zeros((30, 30, 3), np.uint8)).shape == (12, 20, 3)
+    Preprocessing(image_size=(20, 20), channels=3, fit="crop").write(file)
+    assert json.loads(file.read_text())["image_size"] == 20
 
 
 def test_a_declared_range_is_written_and_applied_to_files_alone(tmp_path: Path) -> None:

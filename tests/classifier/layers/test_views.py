@@ -50,6 +50,27 @@ def interpolated(pixels: np.ndarray, axis: int) -> np.ndarray:
     return np.apply_along_axis(lambda row: np.interp(positions, range(size), row), axis, pixels)
 
 
+@pytest.mark.parametrize("shape", [(12, 20, 3), (20, 12, 1)])
+def test_views_of_images_that_are_not_square(shape: tuple[int, int, int]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+    layer = views(shape, mirror=True, shift=3, middle=0.5)
+    made = np.split(np.asarray(layer(images)), layer.count)
+    assert {view.shape for view in made} == {images.shape}
+    whole, up, down, left, right, middle, *mirrored = made
+    np.testing.assert_array_equal(whole, images)
+    np.testing.assert_array_equal(up[:, :-3], images[:, 3:])
+    np.testing.assert_array_equal(down[:, 3:], images[:, :-3])
+    np.testing.assert_array_equal(left[:, :, :-3], images[:, :, 3:])
+    np.testing.assert_array_equal(right[:, :, 3:], images[:, :, :-3])
+    height, width, _ = shape
+    part = images[:, height // 4 : -height // 4, width // 4 : -width // 4]
+    assert np.abs(middle - tf.image.resize(part, (height, width))).max() <= 1.5
+    for view, flipped in zip(made[:6], mirrored, strict=True):
+        np.testing.assert_array_equal(flipped, view[:, :, ::-1])
+    with pytest.raises(ValueError, match="shift is 12: must be less than the 12 pixels"):
+        views(shape, mirror=False, shift=12, middle=1.0)
+
+
 @pytest.mark.parametrize(
     ("mirror", "shift", "middle"), [(True, 0, 1.0), (False, 2, 1.0), (True, 0, 0.8), (True, 3, 0.7)]
 )

@@ -29,6 +29,22 @@ def test_uint8_images_in_probabilities_out(family: str) -> None:
     assert model.layers[-1].name == "probabilities"
 
 
+@pytest.mark.parametrize("size", [(28, 44), (44, 28)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_images_that_are_not_square(family: str, size: tuple[int, int]) -> None:
+    model = build_model(family, size)
+    assert model.input_shape == (None, *size, 3)
+    images = np.random.default_rng(0).integers(0, 256, (3, *size, 3), dtype=np.uint8)
+    probabilities = model.predict(images, verbose=0)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["convnet", "lenet", "residual"])
+def test_the_shorter_side_decides_whether_images_are_too_small(family: str) -> None:
+    with pytest.raises(ValueError, match="2 pixels are too few"):
+        build_model(family, (2, 64))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_untrained_weights_let_the_signal_through(family: str) -> None:
     keras.utils.set_random_seed(0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from classifier.models.transfer import transfer
+from classifier.reporting.architecture import draw_architecture
 from classifier.saved.saving import save_model
 from classifier.support.errors import InputError
 from classifier.training.freezing import frozen_layers, unfreeze
@@ -94,10 +95,10 @@ def backbone(tmp_path: Path) -> Path:
 
 def test_a_backbone_takes_images_of_any_size(backbone: Path) -> None:
     original = keras.saving.load_model(backbone)
-    for size in (16, 32):
-        model = transferred(str(backbone), (size, size, 3))
+    for height, width in ((16, 16), (32, 32), (16, 32), (32, 16)):
+        model = transferred(str(backbone), (height, width, 3))
         features = keras.Model(model.inputs, model.get_layer("features").output)
-        images = IMAGES[:, :size, :size]
+        images = IMAGES[:, :height, :width]
         np.testing.assert_allclose(
             features.predict(images, verbose=0),
             original.predict(images, verbose=0).mean(axis=(1, 2)),
@@ -108,12 +109,32 @@ def test_a_backbone_takes_images_of_any_size(backbone: Path) -> None:
         ]
 
 
+def test_a_backbone_may_add_tensors_without_a_layer(tmp_path: Path) -> None:
+    """As MobileNetV3 and ConvNeXt of keras.applications do."""
+    image = keras.Input((None, None, 3), dtype="uint8", name="image")
+    pixels = keras.layers.Rescaling(1 / 255)(image)
+    maps = pixels + keras.layers.Conv2D(3, 3, padding="same")(pixels)
+    original = keras.Model(image, keras.layers.Conv2D(4, 3, strides=4)(maps))
+    original.save(tmp_path / "backbone.keras")
+    model = transferred(str(tmp_path / "backbone.keras"), (32, 32, 3))
+    features = keras.Model(model.inputs, model.get_layer("features").output)
+    np.testing.assert_allclose(
+        features.predict(IMAGES, verbose=0),
+        original.predict(IMAGES, verbose=0).mean(axis=(1, 2)),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    draw_architecture(model, tmp_path / "architecture.png", title="transfer")
+    assert (tmp_path / "architecture.png").stat().st_size > 1000
+
+
 @pytest.mark.fault("grey or very small images for a backbone", "one line that says what to set")
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
         ((32, 32, 1), r"takes colour images: set normalize\.channels=3, which makes three equal"),
         ((8, 8, 3), r"images of 8 x 8 x 3 are too small .* feature maps of 1 x 1"),
+        ((32, 8, 3), r"images of 32 x 8 x 3 are too small .* feature maps of 4 x 1"),
     ],
 )
 def test_images_that_a_backbone_cannot_take(
@@ -126,6 +147,8 @@ def test_images_that_a_backbone_cannot_take(
 def test_what_cannot_be_a_base(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"set normalize.image_size=32, channels=3"):
         transferred(str(base), (48, 48, 3))
+    with pytest.raises(ValueError, match=r"takes images of 32 x 32 x 3, not of 32 x 48 x 3"):
+        transferred(str(base), (32, 48, 3))
     with pytest.raises(ValueError, match="does not exist"):
         transferred(str(tmp_path / "none.keras"))
     (tmp_path / "whole.h5").touch()

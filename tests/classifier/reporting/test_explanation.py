@@ -29,6 +29,17 @@ def test_maps_are_scaled_to_1(family: str) -> None:
         assert maps.max() <= 1
 
 
+@pytest.mark.parametrize("family", WITH_MAPS)
+def test_images_that_are_not_square(family: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), dtype=np.uint8)
+    model = build_model(family, size=(32, 48))
+    maps = grad_cam(model, images, LABELS)
+    assert maps is not None
+    assert maps.shape[2] > maps.shape[1] >= 6
+    for values in (maps, saliency(model, images, LABELS)):
+        assert overlay(images, values).shape == (3, 32, 48, 3)
+
+
 def test_saliency_is_0_where_the_pixels_have_no_effect() -> None:
     """The network takes only the left half of the image."""
     image = keras.Input((32, 32, 3), dtype="uint8")

@@ -203,3 +203,65 @@ def test_weights_are_those_of_the_labels() -> None:
     for _, targets, factors in weighted:
         np.testing.assert_array_equal(factors, targets.numpy().argmax(axis=1) + 1)
         assert factors.dtype == tf.float32
+
+
+RARE = np.array([0] * 18 + [1] * 4 + [2])
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_balanced_sampling_has_as_many_images_of_each_class(replicas: int) -> None:
+    feed = make_feed(labels=RARE, sampling="balanced", replicas=replicas, layers=POLICY)
+    dataset, steps = feed.batches(range(20)), feed.steps_per_epoch * replicas
+    targets = [targets.numpy().argmax(axis=1) for _, targets, *_ in dataset]
+    epochs = [
+        np.concatenate(targets[first : first + steps]) for first in range(0, 20 * steps, steps)
+    ]
+    repeated = feed.repeated if replicas > 1 else 0
+    counts = np.array([np.bincount(epoch, minlength=3) for epoch in epochs])
+    assert (counts.sum(axis=1) == 23 + repeated).all()
+    assert (np.abs(counts - 23 / 3) < 1 + repeated).all()
+    assert len({tuple(row) for row in counts.tolist()}) > 1  # the image more is of another class
+    assert all(len(set(epoch[:8])) > 1 for epoch in epochs)  # not one class after the other
+
+
+def test_balanced_sampling_uses_every_image_as_often_as_another_of_its_class() -> None:
+    feed = make_feed(labels=RARE, sampling="balanced")
+    rows = np.concatenate([images.numpy()[:, 0, 0, 0] for images, _ in feed.batches(range(30))])
+    times = np.bincount(rows, minlength=23)
+    assert times.min() > 0
+    first = np.concatenate([images.numpy()[:, 0, 0, 0] for images, _ in feed.batches(range(1))])
+    once = np.bincount(first, minlength=23)
+    assert once[:18].max() == 1
+    assert np.ptp(once[18:22]) <= 1
+    assert once[22] in (7, 8)
+
+
+def test_balanced_batches_are_a_function_of_seed_epoch_and_step() -> None:
+    options: dict[str, Any] = {"labels": RARE, "sampling": "balanced", "layers": POLICY}
+    whole, rest, threads = (
+        batches(**options),
+        batches(first_epoch=1, **options),
+        batches(workers=4, **options),
+    )
+    for some, others in ((whole[5:], rest), (whole, threads)):
+        for (images, targets), (again, expected) in zip(some, others, strict=True):
+            np.testing.assert_array_equal(images, again)
+            np.testing.assert_array_equal(targets, expected)
+    other = batches(seed=2, **options)
+    assert any((one[0] != two[0]).any() for one, two in zip(whole, other, strict=True))
+
+
+@pytest.mark.fault("a class without an image that is to be balanced", "one line")
+def test_a_class_without_images_cannot_be_balanced() -> None:
+    expected = "sampling is balanced: the class of label 1 has no image to train on"
+    with pytest.raises(InputError, match=expected):
+        make_feed(labels=2 * (LABELS > 1), sampling="balanced")
+
+
+def test_what_balanced_sampling_does_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    make_feed(labels=RARE, sampling="balanced").report()
+    assert caplog.messages == [
+        "sampling is balanced: of each class 7.667 of an epoch's 23 images, so that an image of "
+        "the largest class (18) comes 0.43 times, one of the smallest (1) 7.7 times"
+    ]

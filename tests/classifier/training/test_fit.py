@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from classifier.layers.normalization import normalization_layer
+from classifier.saved.saving import load_model
 from classifier.support.errors import InputError
 from classifier.training import fit as training
 from classifier.training import schedules
@@ -23,6 +25,7 @@ RNG = np.random.default_rng(0)
 LABELS = np.arange(30) % 3
 IMAGES = (RNG.integers(0, 100, (30, 8, 8, 3)) + 60 * LABELS[:, None, None, None]).astype("uint8")
 POLICY = [keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)]
+SMOOTH = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
 STEPS = 3
 SLOW = pytest.mark.slow
 
@@ -62,10 +65,10 @@ def fit(
     )
     return training.fit(
         model,
-        [Phase(epochs, optimizer, callbacks)],
+        [Phase(epochs, optimizer, callbacks, loss=SMOOTH)],
         feed,
         evaluation_batches(IMAGES, LABELS, classes=3),
-        fit_options(epochs=epochs, **{"label_smoothing": 0.1, "monitor": "val_loss"} | options),
+        fit_options(epochs=epochs, **{"monitor": "val_loss"} | options),
         folder,
         on_epoch,
     )
@@ -337,6 +340,20 @@ def test_a_monitored_value_that_is_never_a_number_is_named(tmp_path: Path) -> No
     )
     with pytest.raises(InputError, match="val_loss was NaN in every epoch"):
         fit(model, keras.optimizers.SGD(0.01), tmp_path, epochs=2, callbacks=[callback])
+
+
+@pytest.mark.parametrize("monitor", ["val_balanced_accuracy", "val_macro_f1"])
+def test_the_best_epoch_by_a_mean_over_classes(monitor: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"epochs": 4, "monitor": monitor, "patience": 4}
+    history = fit(network(), keras.optimizers.Adam(0.01), tmp_path, **options)
+    best = load_model(tmp_path / "best.keras")
+    predicted = best.predict(IMAGES, verbose=0).argmax(axis=1)
+    expected = f1_score(LABELS, predicted, average="macro", zero_division=0)
+    if monitor == "val_balanced_accuracy":
+        expected = balanced_accuracy_score(LABELS, predicted)
+    assert history[monitor].max() == pytest.approx(expected, rel=1e-5)
+    assert history["kept"].idxmax() == history[monitor].idxmax()
+    assert monitor.removeprefix("val_") in history
 
 
 def test_class_weights_change_the_loss(tmp_path: Path) -> None:

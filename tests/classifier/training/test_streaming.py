@@ -127,3 +127,24 @@ def test_processes_make_their_rows_of_one_process_s_batches(shards: ShardedImage
         for (images, _), first, second in zip(whole, *parts, strict=True)
     ]
     assert_same(joined, whole)
+
+
+def test_balanced_batches_of_shards_are_those_of_an_array(shards: ShardedImages) -> None:
+    labels = np.minimum(np.arange(COUNT) // 50, 2)
+    some, others = (
+        [
+            (pixels.numpy(), targets.numpy())
+            for pixels, targets in TrainingFeed(
+                images=images,
+                labels=labels,
+                classes=3,
+                batch_size=10,
+                seed=1,
+                layers=POLICY,
+                sampling="balanced",
+            ).batches(range(2))
+        ]
+        for images in (shards, IMAGES)
+    )
+    assert len(some) == 22
+    assert_same(some, others)
