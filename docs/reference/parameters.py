@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from reference.commented_yaml import CommentedYaml, Key
+from reference.docstrings import markdown
 from reference.tables import code, head, keys, reference, row, text
 from reference.targets import target
 from reference.types import described, hints_in, kind_of
@@ -202,7 +203,7 @@ def choice_section(stage: str, group: str, choice: str) -> str:
         name = values["_target_"]
         called = target(name)
         key = f"`{'.'.join((group, *place))}` is " if place else ""
-        parts.append(f"{key}{reference(name)}: {text(called.summary)}\n\n")
+        parts.append(f"{key}{reference(name)}: {text(markdown(called.summary))}\n\n")
         parts.append(f"```python\n{called.signature}\n```\n\n")
     rows = list(choice_rows(stage, group, file, ()))
     return "".join([*parts, f"{table(rows)}\n" if rows else ""])
