@@ -7,14 +7,20 @@ else
 BIN := .venv/bin
 endif
 INSTALLED := .venv/$(basename $(notdir $(REQUIREMENTS))).installed
+DOCS_INSTALLED := .venv/requirements-docs.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# Material for MkDocs and its plugins advertise successors at each start.
+export DISABLE_MKDOCS_2_WARNING ?= true
+export NO_MKDOCS_2_WARNING ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro reproduce test test-all lint ui app lock clean
+.PHONY: help setup repro reproduce test test-all lint docs docs-build ui app lock clean
+
+##@ Use
 
 help: ## Say what the targets do
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Create .venv and install the locked dependencies (REQUIREMENTS=requirements-gpu.txt for CUDA)
 
@@ -30,6 +36,8 @@ repro: setup ## Run the pipelines: every stage whose inputs changed (RECIPE=best
 	python -m stages.prepare
 	dvc repro
 
+##@ Check
+
 reproduce: setup ## Run the pipelines in two fresh clones and compare the bytes (RECIPE=smoke: some minutes)
 	python bench/reproduce.py $(if $(RECIPE),--recipe $(RECIPE))
 
@@ -39,7 +47,7 @@ test: setup ## Run the tests that answer within minutes: every module, and both 
 	$(PYTEST) -n auto -m "not slow"
 
 # Many of the slow tests wait for servers and other processes: four at a time, also on two cores.
-test-all: setup ## Run every test
+test-all: setup $(DOCS_INSTALLED) ## Run every test
 	$(PYTEST) -n 4
 
 lint: setup ## Check style and types
@@ -50,15 +58,30 @@ lint: setup ## Check style and types
 	check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	hadolint Dockerfile
 
+##@ Look
+
+docs: docs-build ## Build the documentation and serve it, http://127.0.0.1:8000
+	mkdocs serve --dev-addr 127.0.0.1:8000
+
+docs-build: setup $(DOCS_INSTALLED) ## Build the documentation in site/; a broken link is an error
+	mkdocs build --strict
+
+$(DOCS_INSTALLED): requirements-docs.txt $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-docs.txt
+	@touch $@
+
 ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
 app: setup ## Open the web page that classifies what you draw or drop, http://127.0.0.1:7860
 	python -m classifier.apps.app
 
+##@ Maintain
+
 lock: ## Resolve requirements*.txt anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra ray --extra server pyproject.toml -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra ray --extra server --extra gpu pyproject.toml -o requirements-gpu.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra docs -c requirements.txt pyproject.toml -o requirements-docs.txt
 
 clean: ## Delete the outputs and the MLflow store; the DVC cache stays
 	rm -rf data/raw data/split data/near_duplicates data/normalized data/overview data/augmented data/weights models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp/trainings

@@ -103,7 +103,7 @@ def compare_cross_validations(trials: "dict[str, list[EvaluatedRun]]") -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="stages.compare", description="Compares runs of a pipeline"
+        prog="python -m stages.compare", description="Compares runs of a pipeline"
     )
     parser.add_argument("pipeline")
     parser.add_argument("runs", nargs="*", help="names or ids; default: the two latest runs")

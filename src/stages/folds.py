@@ -120,7 +120,8 @@ def experiment(pipeline: str, name: str, folds: int, fold: int, seed: int) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="stages.folds", description="Cross-validation of a pipeline, over folds and seeds"
+        prog="python -m stages.folds",
+        description="Cross-validation of a pipeline, over folds and seeds",
     )
     parser.add_argument("pipeline")
     parser.add_argument("--folds", type=int, default=5, help="2 or more (default: 5)")

@@ -68,7 +68,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="stages.recipe", description="Puts the sections of a recipe into params.yaml"
+        prog="python -m stages.recipe", description="Puts the sections of a recipe into params.yaml"
     )
     parser.add_argument("recipe", help="the name of a file in conf/recipe/, without its suffix")
     parser.add_argument("pipelines", nargs="*", help="default: all pipelines of the recipe")

@@ -178,7 +178,7 @@ def build_page(root: Path) -> gr.Blocks:
 def main() -> None:
     logging.basicConfig(format="app: %(message)s")  # warnings of the library
     parser = argparse.ArgumentParser(
-        prog="classifier.apps.app", description=__doc__.splitlines()[0]
+        prog="python -m classifier.apps.app", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--port", type=int, help="default: 7860, or the next free port")
     arguments = parser.parse_args()

@@ -14,9 +14,9 @@ Kind = Literal["folder", "mirror", "url", "bucket", "merged", "wheel", "sample"]
 class Source:
     """One place that a file can come from; which keys it needs depends on its kind."""
 
-    kind: Kind
+    kind: Kind  # where the file is: folder | mirror | url | bucket | merged | wheel | sample: drawings
     path: str | None = None  # mirror: below the mirror's folder; folder: a folder or a file
-    url: str | None = None  # url: http or https; bucket: see classifier.sources.bucket
+    url: str | None = None  # url: with http or https; bucket: see classifier.sources.bucket
     options: dict[str, Any] | None = None  # bucket: of its driver
     parts: "dict[str, Source] | None" = None  # merged: sources by name, all of which are taken
     requirement: str | None = None  # wheel: pinned, name==version
@@ -36,9 +36,9 @@ class Obtainable:
 
     group: ClassVar[str]
 
-    name: str
+    name: str  # of its file in conf/, without the suffix
     file: str  # its name in the stage's output
-    sources: list[Source]
+    sources: list[Source]  # the places that the file can come from, in the order to try them
     homepage: str | None = None
     license: str | None = None
     max_bytes: Count  # of the file, and of what an archive unpacks to
