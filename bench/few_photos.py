@@ -28,7 +28,7 @@ from stages.configuration import build, configured
 from stages.layout import needed
 from stages.schemas import Train
 
-CONTENDERS = {  # by recipe: names, and the steps of each phase, of at most 32 images
+CONTENDERS = {  # by recipe: names, and the steps of each phase, of 4 to 32 images
     "standard": {
         "head alone": {"epochs": 200, "fine_tune_epochs": 0},
         "recipe `standard`": {"epochs": 200, "fine_tune_epochs": 40},
@@ -66,6 +66,8 @@ def accuracy(folder: Path, per_class: int, draw: int, phases: dict[str, int]) ->
             for (images, labels), chosen in zip(parts, rows, strict=True)
         )
         data = data._replace(images=images, labels=labels, validation=validation)
+        # At least four steps an epoch: each epoch is validated, and may be saved.
+        config.batch_size = min(config.batch_size, max(4, len(images) // 4))
         steps = -(-len(images) // config.batch_size)
         for phase, count in phases.items():
             setattr(config, phase, -(-count // steps))

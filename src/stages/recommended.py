@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from ruamel.yaml.comments import CommentedMap
 
-from classifier.catalog.manifest import assign_splits
+from classifier.catalog.assignment import assign_splits
 from classifier.formats.contents import Entry
 from classifier.inspection.pictures import Pictures
 from classifier.support.errors import InputError

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from classifier.catalog.assignment import assign_splits
 from classifier.catalog.manifest import (
-    assign_splits,
     chosen_classes,
     find_conflicts,
     find_duplicates,

@@ -14,9 +14,9 @@ Kind = Literal["folder", "mirror", "url", "bucket", "merged", "wheel", "sample"]
 class Source:
     """One place that a file can come from; which keys it needs depends on its kind."""
 
-    kind: Kind  # where the file is; sample: drawings; merged: all of its parts
+    kind: Kind  # folder | mirror | url | bucket | merged | wheel | sample: drawings
     path: str | None = None  # mirror: below the mirror's folder; folder: a folder or a file
-    url: str | None = None  # url: http or https; bucket: see classifier.sources.bucket
+    url: str | None = None  # url: with http or https; bucket: see classifier.sources.bucket
     options: dict[str, Any] | None = None  # bucket: of its driver
     parts: "dict[str, Source] | None" = None  # merged: sources by name, all of which are taken
     requirement: str | None = None  # wheel: pinned, name==version

@@ -1,0 +1,312 @@
+"""The split of each image: official splits, groups, near-duplicates and rare classes count."""
+
+import logging
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from classifier.catalog.division import (
+    by_hash,
+    check_fold,
+    counts_of,
+    in_fold,
+    log_shares,
+    shares_of,
+    stratify,
+    stratify_groups,
+)
+from classifier.catalog.manifest import (
+    DROPPED,
+    LEFT_OUT,
+    SPLITS,
+    find_conflicts,
+    find_duplicates,
+)
+from classifier.support.errors import InputError
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5  # rare classes that a line names
+RareClasses = Literal["fail", "drop", "train_only"]
+
+
+def assign_splits(
+    table: pd.DataFrame,
+    *,
+    validation: float,
+    test: float | None,
+    train: float | None = None,
+    seed: int,
+    method: Literal["stratified", "hash"] = "stratified",
+    official: Literal["respect", "ignore"] = "respect",
+    folds: int | None = None,
+    fold: int = 1,
+    duplicates: str = "keep",
+    conflicting_labels: str = "drop",
+    rare_classes: RareClasses = "fail",
+    near: pd.DataFrame | None = None,
+    leaking: Literal["keep", "drop"] = "keep",
+) -> pd.DataFrame:
+    """Fills the split column; identical images, and images of a group, are in the same split.
+
+    An official test or validation split stays as it is; the other splits are made of the other
+    images. Images that are identical to one of an official split are dropped from the others.
+
+    Args:
+        table: of :func:`list_images`.
+        validation, test, train: a fraction of the images if below 1, otherwise their number.
+            ``test=None`` wants the dataset's official test split. ``train=None`` takes all
+            images that the other two leave. An official split has its own size.
+        seed: of the random assignment.
+        method: ``stratified`` gives each split its exact number of images, and the same share of
+            each class. ``hash`` takes the split from the seed and the image's content alone, so
+            that no image changes its split when others are added, renamed or removed. It needs
+            fractions, meets them on average only, and logs the shares that it gave. With groups
+            or near-duplicates, ``stratified`` meets the sizes, and the shares of the classes,
+            as nearly as these allow, and logs them too.
+        official: ``ignore`` splits all images anew.
+        folds: divides all images into this many folds for cross-validation, whatever ``test`` and
+            ``official`` say; ``validation`` and ``train`` divide what is not in the fold.
+        fold: the number of the fold that is the test split, from 1 on.
+        duplicates: ``keep`` repeated images of a class, or ``drop`` all but the first.
+        conflicting_labels: ``keep`` or ``drop`` images that have two or more classes.
+        rare_classes: what happens to a class of which a split would have no image. ``drop`` leaves
+            it out, with the label -1. ``train_only`` trains on all its images, and what is bound to
+            them, but for those of an official split. The others are split as if it were not there.
+        near: of :func:`classifier.catalog.near_duplicates.find_near_duplicates`: pairs of rows
+            that are in the same split too.
+        leaking: ``keep`` or ``drop`` near-duplicates of an official split in others.
+
+    Returns:
+        The manifest, in the order of ``table``.
+
+    Raises:
+        InputError: there is no official test split, a split has no image of a class and
+            ``rare_classes`` is ``fail``, fewer than two classes are left, there is nothing to train
+            of a class, the splits need more images than there are, ``method`` is ``hash`` and a
+            size is no fraction, there is no such fold, or a class has fewer images than there are
+            folds.
+    """
+    table = table.assign(split="", bound=_bound(table, near))
+    if conflicting_labels == "drop":
+        table.loc[find_conflicts(table).index, "split"] = DROPPED
+    if folds is None:
+        own = _official(table, test, official)
+    else:
+        check_fold(fold, folds, method)
+        own, test = pd.Series("", index=table.index, dtype=object), 0
+    if duplicates == "drop":
+        # Official images come first, so that the official splits keep all their images.
+        order = own.map({"test": 0, "validation": 1}).fillna(2).sort_values(kind="stable").index
+        table.loc[find_duplicates(table.loc[order]).index, "split"] = DROPPED
+    sizes = {"test": 0 if test is None else test, "validation": validation, "train": train}
+    kept = [name for name in ("test", "validation") if (own == name).any()]
+    for name in kept:
+        sizes[name] = 0
+        table.loc[(own == name) & (table["split"] == ""), "split"] = name
+        inside = table["sha256"].isin(table["sha256"][own == name])
+        identical = (table["split"] == "") & (own != name) & inside
+        table.loc[identical, "split"] = DROPPED
+        if identical.any():
+            log.warning("images identical to one of %s, dropped: %s", name, f"{identical.sum():,}")
+        groups = set(table["group"][own == name].dropna()) & set(table["group"][own != name])
+        if groups:
+            log.warning(
+                "groups that the dataset's own %s split shares with others: %s (%s)",
+                name,
+                f"{len(groups):,}",
+                min(groups),
+            )
+        if near is not None:
+            _leaks(table, own, near, name, leaking)
+    if folds is not None:
+        rows = in_fold(table[table["split"] == ""], fold, folds, seed)
+        table.loc[rows, "split"] = "test"
+        log.info("fold %d of %d is the test split: %s images", fold, folds, f"{len(rows):,}")
+    apart: dict[str, str] = {}
+    while True:
+        free = table[table["split"] == ""]
+        grouped = free["bound"].nunique() < free["sha256"].nunique()
+        if method == "hash":
+            shares = shares_of(sizes)
+            split = by_hash(free, shares, seed)
+        else:
+            counts = counts_of(sizes, len(free))
+            divide = stratify_groups if grouped else stratify
+            split = divide(free, counts, np.random.default_rng(seed))
+            shares = {name: count / len(free) for name, count in counts.items()}
+        filled = table.assign(split=split.reindex(table.index).fillna(table["split"]))
+        rare = _rare(filled, [*apart])
+        if not rare:
+            break
+        if rare_classes == "fail":
+            raise InputError(_too_rare(filled, *next(iter(rare.items())), method, kept))
+        apart |= {name: ", ".join(splits) for name, splits in rare.items()}
+        table = _set_apart(table, [*rare], rare_classes)
+    if apart:
+        _log_apart(table, apart, rare_classes)
+    if method == "hash" or grouped:
+        log_shares(split, shares, method)
+    return _renumbered(filled.drop(columns=["official", "group", "bound"]))
+
+
+def _official(table: pd.DataFrame, test: float | None, official: str) -> pd.Series:
+    """The official split of each row that keeps it: test, validation, or empty."""
+    if test is None and official == "ignore":
+        raise InputError("test is null, but official is ignore: set test")
+    if test is None and not (table["official"] == "test").any():
+        raise InputError("test is null, but the dataset has no official test split: set test")
+    respected = ("test", "validation") if official == "respect" else ()
+    own = table["official"].where(table["official"].isin(respected), "").astype(object)
+    counts = table["official"].value_counts()
+    for name in respected:
+        if counts.get(name, 0) and not (name == "test" and test is None):
+            log.info(
+                "%s is the dataset's own split, %s images, whatever split.%s says "
+                "(official: respect)",
+                name,
+                f"{counts[name]:,}",
+                name,
+            )
+    if official == "ignore" and len(counts):
+        log.warning("the dataset's own splits are ignored: all images are split anew")
+    return own
+
+
+def _leaks(
+    table: pd.DataFrame, own: pd.Series, near: pd.DataFrame, name: str, leaking: str
+) -> None:
+    """Logs which near-duplicates the official split ``name`` shares with others, or drops them."""
+    inside = (own == name).to_numpy()
+    crossing = near[inside[near["first"]] != inside[near["second"]]]
+    # The one in the official split first.
+    swapped = inside[crossing["second"]]
+    official = np.where(swapped, crossing["second"], crossing["first"])
+    other = np.where(swapped, crossing["first"], crossing["second"])
+    used = (table["split"].iloc[official] == name) & (table["split"].iloc[other] == "").to_numpy()
+    official, other = official[used], other[used]
+    if not len(other):
+        return
+    rows = np.unique(other)
+    examples = ", ".join(
+        f"{table['id'].iloc[row]} and {table['id'].iloc[of]}"
+        for row, of in zip(other[:3], official, strict=False)
+    )
+    log.warning(
+        "near-duplicates that the dataset's own %s split shares with others: %s pairs, %s images "
+        "of others (leaking: %s): %s",
+        name,
+        f"{len(other):,}",
+        f"{len(rows):,}",
+        leaking,
+        examples,
+    )
+    if leaking == "drop":
+        table.loc[table.index[rows], "split"] = DROPPED
+
+
+def _bound(table: pd.DataFrame, near: pd.DataFrame | None) -> pd.Series:
+    """What binds a row to others in one split: its group, or else its content.
+
+    Identical images and near-duplicates of two groups make one group of them. Near-duplicates
+    without a group have the smallest of their hashes.
+    """
+    grouped = table["group"].notna()
+    if not grouped.any() and (near is None or near.empty):
+        return table["sha256"]
+    contents, _ = pd.factorize(table["sha256"])
+    groups, names = pd.factorize(table["group"].where(grouped))
+    count = contents.max() + 1
+    ends = [(contents[grouped], count + groups[grouped])]
+    if near is not None:
+        ends.append((contents[near["first"]], contents[near["second"]]))
+    edges = tuple(np.concatenate(side) for side in zip(*ends, strict=True))
+    nodes = count + len(names)
+    graph = coo_array((np.ones(len(edges[0])), edges), shape=(nodes, nodes))
+    component = pd.Series(connected_components(graph, directed=False)[1][contents], table.index)
+    first = table["group"].groupby(component).transform("min")
+    content = table["sha256"].groupby(component).transform("min")
+    return ("group " + first).where(first.notna(), content)
+
+
+def _rare(table: pd.DataFrame, apart: list[str]) -> dict[str, list[str]]:
+    """The splits that have no image of a class, by class, but for the classes ``apart``."""
+    counts = pd.crosstab(table["class"], table["split"]).reindex(columns=SPLITS, fill_value=0)
+    empty = counts[~counts.index.isin(apart)] == 0
+    lacking = empty[empty.any(axis=1)].sort_values([*SPLITS], ascending=False, kind="stable")
+    return {
+        str(name): [split for split in SPLITS if row[split]] for name, row in lacking.iterrows()
+    }
+
+
+def _too_rare(
+    table: pd.DataFrame, name: str, splits: list[str], method: str, official: list[str]
+) -> str:
+    counts = table["split"][table["class"] == name].value_counts()
+    images, split = len(table[table["class"] == name]), splits[0]
+    others = "set rare_classes: drop or train_only"
+    if split in official or (official and images == counts.reindex(official).sum()):
+        return (
+            f"class '{name}' has no image in {split}, by the dataset's own splits: add images, "
+            f"leave it out with split.classes, set official: ignore, or {others}"
+        )
+    if method == "hash":
+        return (
+            f"class '{name}' has {images} images, and by hash none of them is in {split}: "
+            f"add images, enlarge the split, set method: stratified, or {others}"
+        )
+    return (
+        f"class '{name}' has too few images to split: {images}, and none of them is in {split}; "
+        f"add images, change the sizes of the splits, or {others}"
+    )
+
+
+def _set_apart(table: pd.DataFrame, rare: list[str], rare_classes: RareClasses) -> pd.DataFrame:
+    """The table with the images of rare classes in no split or in train; the others as before."""
+    of_rare = table["class"].isin(rare)
+    if rare_classes == "drop":
+        table = table.assign(
+            split=table["split"].mask(of_rare, DROPPED),
+            label=table["label"].mask(of_rare, LEFT_OUT),
+        )
+        left = table["class"][table["label"] != LEFT_OUT].unique()
+        if len(left) < 2:
+            names = f"one class is left, '{left[0]}'" if len(left) else "no class is left"
+            raise InputError(
+                f"rare_classes is drop: {names}: add images, or change the sizes of the splits"
+            )
+        return table
+    free = table["split"] == ""
+    bound = table["bound"].isin(table["bound"][of_rare & free])
+    table = table.assign(split=table["split"].mask(bound & free, "train"))
+    for name in sorted(set(rare) - set(table["class"][table["split"] == "train"])):
+        raise InputError(
+            f"rare_classes is train_only, but class '{name}' has no image to train on: add images, "
+            "leave it out with split.classes, or set rare_classes: drop"
+        )
+    return table
+
+
+def _log_apart(table: pd.DataFrame, apart: dict[str, str], rare_classes: RareClasses) -> None:
+    counts = table["class"].value_counts()
+    named = [f"{name} ({counts[name]}, none in {splits})" for name, splits in apart.items()]
+    rest = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    done = "left out" if rare_classes == "drop" else "to train only"
+    log.warning(
+        "rare classes, %s: %d, with %s images: %s%s",
+        done,
+        len(apart),
+        f"{counts[list(apart)].sum():,}",
+        ", ".join(named[:SHOWN]),
+        rest,
+    )
+
+
+def _renumbered(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with labels 0, 1, 2, … for the classes that are not left out."""
+    old = sorted(set(table["label"]) - {LEFT_OUT})
+    numbers = {label: number for number, label in enumerate(old)} | {LEFT_OUT: LEFT_OUT}
+    return table.assign(label=table["label"].map(numbers))
