@@ -10,6 +10,9 @@ INSTALLED := .venv/$(basename $(notdir $(REQUIREMENTS))).installed
 DOCS_INSTALLED := .venv/requirements-docs.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# MkDocs and Material advertise their successors in each build.
+export NO_MKDOCS_2_WARNING := 1
+export DISABLE_MKDOCS_2_WARNING := true
 # Material for MkDocs and its plugins advertise successors at each start.
 export DISABLE_MKDOCS_2_WARNING ?= true
 export NO_MKDOCS_2_WARNING ?= true
@@ -81,7 +84,7 @@ app: setup ## Open the web page that classifies what you draw or drop, http://12
 lock: ## Resolve requirements*.txt anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra ray --extra server pyproject.toml -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra ray --extra server --extra gpu pyproject.toml -o requirements-gpu.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra docs -c requirements.txt pyproject.toml -o requirements-docs.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group docs -c requirements.txt -o requirements-docs.txt
 
 clean: ## Delete the outputs and the MLflow store; the DVC cache stays
 	rm -rf data/raw data/split data/near_duplicates data/normalized data/overview data/augmented data/weights models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp/trainings
