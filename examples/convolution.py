@@ -1,11 +1,13 @@
 """What a convolution computes, and the parameters it saves: python examples/convolution.py
 
-Prints valid and same convolutions, strides and pooling of a small array; the size of their output
-by the rule and by Keras; and the number of parameters of dense and convolutional layers. Keras
-computes every number except the rule's.
+Prints valid, same and full convolutions, strides and pooling of a small array; the size of their
+output by the rule and by Keras; and the number of parameters of dense and convolutional layers.
+Keras computes every number except the rule's. ``--picture`` draws the three kinds of convolution.
 """
 
+import argparse
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -29,6 +31,14 @@ def convolution(**options: object) -> layers.Layer:
     layer.build((None, *IMAGE.shape, 1))
     layer.set_weights([KERNEL[:, :, None, None]])
     return layer
+
+
+def full(image: np.ndarray) -> np.ndarray:
+    """The convolution at all positions where the kernel covers at least one pixel.
+
+    Keras has no such padding: so many zeros around the image, then ``valid``.
+    """
+    return apply(convolution(padding="valid"), np.pad(image, len(KERNEL) - 1))
 
 
 def show(title: str, values: np.ndarray) -> None:
@@ -75,13 +85,59 @@ def parameters() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image", "layer", "parameters", "outputs"])
 
 
+def draw(path: Path) -> None:
+    """Draws the image with the kernel's first position, and the output, of each padding."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    same = apply(convolution(padding="same"), IMAGE)
+    valid = apply(convolution(padding="valid"), IMAGE)
+    figure, axes = plt.subplots(2, 3, figsize=(9, 6.4), layout="constrained")
+    for column, (name, zeros, output) in enumerate(
+        (
+            ("valid", 0, valid),
+            ("same: 1 zero around", 1, same),
+            ("full: 2 zeros around", 2, full(IMAGE)),
+        )
+    ):
+        padded = np.pad(IMAGE, zeros)
+        panels = ((axes[0, column], padded, zeros), (axes[1, column], output, 0))
+        for axis, numbers, border in panels:
+            axis.imshow(numbers, cmap="PuOr", vmin=-45, vmax=45)
+            for (row, place), number in np.ndenumerate(numbers):
+                inside = border <= min(row, place) and max(row, place) < len(numbers) - border
+                colour = "black" if inside else "silver"
+                axis.text(place, row, f"{number:g}", ha="center", va="center", color=colour)
+            axis.set(xticks=[], yticks=[])
+        # The kernel's first position, and the output there.
+        for axis, side in ((axes[0, column], len(KERNEL)), (axes[1, column], 1)):
+            frame = plt.Rectangle(
+                (-0.5, -0.5), side, side, fill=False, edgecolor="#00796b", linewidth=3
+            )
+            frame.set_clip_on(False)
+            axis.add_patch(frame)
+        size = f"{len(output)} x {len(output)}"
+        axes[0, column].set_title(name)
+        axes[1, column].set_title(f"its output, {size}")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--picture", type=Path, help="draw it there, and nothing else")
+    if picture := parser.parse_args().picture:
+        draw(picture)
+        return
     show("image", IMAGE)
     show("kernel", KERNEL)
     # valid: only where the kernel is completely inside the image.
     show("valid", apply(convolution(padding="valid"), IMAGE))
     # same: zeros around the image; the kernel responds to that border too.
     show("same", apply(convolution(padding="same"), IMAGE))
+    # full: wherever the kernel covers a pixel of the image.
+    show("full", full(IMAGE))
     # A stride of 2 skips every other position.
     show("same, strides 2", apply(convolution(padding="same", strides=2), IMAGE))
     # Pooling has no weights: it takes the maximum or the mean of each window.

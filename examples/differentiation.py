@@ -3,15 +3,18 @@
 Training needs derivatives. This script computes those of ln(x1) + x1 x2 - sin(x2) at (2, 5), the
 example of Baydin et al., Automatic differentiation in machine learning: a survey, JMLR 2018:
 numerically, symbolically, and by the forward and the reverse mode of automatic differentiation. It
-prints their errors and costs, and plots the numerical error against the step.
+prints their errors and costs, and plots the numerical error against the step. ``--graph`` draws the
+function as a graph, with the values and derivatives of its steps.
 """
 
 import argparse
 import math
+import operator
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -30,6 +33,57 @@ def f(x1: float, x2: float) -> float:
 
 def f_tensor(x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
     return tf.math.log(x1) + x1 * x2 - tf.sin(x2)
+
+
+# The function as a graph: steps of one operation each, every one after those that it needs.
+
+
+class Step(NamedTuple):
+    name: str
+    formula: str
+    inputs: tuple[str, ...]
+    operation: Callable[..., float]
+    slopes: Callable[..., tuple[float, ...]]  # derivative of the operation by each of its inputs
+
+
+STEPS = (
+    Step("v1", "ln(x1)", ("x1",), math.log, lambda a: (1 / a,)),
+    Step("v2", "x1 * x2", ("x1", "x2"), operator.mul, lambda a, b: (b, a)),
+    Step("v3", "sin(x2)", ("x2",), math.sin, lambda a: (math.cos(a),)),
+    Step("v4", "v1 + v2", ("v1", "v2"), operator.add, lambda a, b: (1, 1)),
+    Step("y", "v4 - v3", ("v4", "v3"), operator.sub, lambda a, b: (1, -1)),
+)
+
+
+def values() -> dict[str, float]:
+    """The value of each step, from the inputs to y."""
+    value = dict(zip(("x1", "x2"), POINT, strict=True))
+    for step in STEPS:
+        value[step.name] = step.operation(*[value[name] for name in step.inputs])
+    return value
+
+
+def tangents(x1: float, x2: float) -> dict[str, float]:
+    """Forward mode: the derivative of each step along (x1, x2)."""
+    value = values()
+    tangent = {"x1": x1, "x2": x2}
+    for step in STEPS:
+        slopes = step.slopes(*[value[name] for name in step.inputs])
+        tangent[step.name] = 0.0
+        for slope, name in zip(slopes, step.inputs, strict=True):
+            tangent[step.name] += slope * tangent[name]
+    return tangent
+
+
+def adjoints() -> dict[str, float]:
+    """Reverse mode: the derivative of y by each step, from y back."""
+    value = values()
+    adjoint = dict.fromkeys(value, 0.0) | {"y": 1.0}
+    for step in reversed(STEPS):
+        slopes = step.slopes(*[value[name] for name in step.inputs])
+        for slope, name in zip(slopes, step.inputs, strict=True):
+            adjoint[name] += slope * adjoint[step.name]
+    return adjoint
 
 
 # 1. Numerically: the slope of a short secant. Each coordinate costs two calls. The step is a
@@ -135,10 +189,46 @@ def draw(path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
+# Where the nodes of the graph are drawn.
+PLACES = {"x1": (0, 3), "x2": (0, 0), "v1": (2, 3), "v2": (2, 1.5), "v3": (2, 0)}
+PLACES |= {"v4": (4, 2.25), "y": (6, 1.2)}
+
+
+def draw_graph(path: Path) -> None:
+    """Draws the graph: in each node its value, and below it the derivative of y by it."""
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    value, adjoint = values(), adjoints()
+    figure, axes = plt.subplots(figsize=(8.5, 4), layout="constrained")
+    formulas = {step.name: f"{step.name} = {step.formula}" for step in STEPS}
+    boxes = {}
+    for name, (x, y) in PLACES.items():
+        box = {"boxstyle": "round,pad=0.5", "facecolor": "#e0f2f1", "edgecolor": "#00796b"}
+        label = f"{formulas.get(name, name)}\n{value[name]:.4f}"
+        node = axes.text(x, y, label, ha="center", va="center", bbox=box)
+        boxes[name] = node.get_bbox_patch()
+        slope = f"dy/d{name} = {adjoint[name]:.4f}"
+        axes.text(x, y - 0.52, slope, ha="center", va="center", color="#b5651d")
+    for step in STEPS:
+        for name in step.inputs:
+            ends = {"patchA": boxes[name], "patchB": boxes[step.name], "shrinkA": 0, "shrinkB": 2}
+            arrow = {"arrowstyle": "-|>", "color": "gray", **ends}
+            axes.annotate("", PLACES[step.name], PLACES[name], arrowprops=arrow)
+    axes.set(xlim=(-0.7, 6.8), ylim=(-0.8, 3.5))
+    axes.axis("off")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("docs/differentiation.png"))
-    output = parser.parse_args().output
+    parser.add_argument("--graph", type=Path, help="draw the graph there, and nothing else")
+    arguments = parser.parse_args()
+    if arguments.graph:
+        draw_graph(arguments.graph)
+        return
+    output = arguments.output
 
     print("f(x1, x2) =", formula)
     for symbol, derivative, value in zip(symbols, derivatives, exact, strict=True):

@@ -10,7 +10,6 @@ another seed trains another model: a comparison of cross-validations does.
 """
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,6 +20,7 @@ from classifier.support.directions import direction, has_direction
 from classifier.support.errors import InputError
 from stages.configuration import pipeline_section
 from stages.layout import main_checkout
+from stages.one_line import stops_in_one_line
 
 if TYPE_CHECKING:
     from classifier.tracking.evaluated import EvaluatedRun
@@ -108,13 +108,10 @@ def main() -> None:
     parser.add_argument("pipeline")
     parser.add_argument("runs", nargs="*", help="names or ids; default: the two latest runs")
     arguments = parser.parse_args()
-    try:
+    with stops_in_one_line("compare"):
         if len(arguments.runs) == 1:
             raise InputError("one run alone: name two or more, or none to compare the two latest")
         compare(arguments.pipeline, arguments.runs)
-    except InputError as error:
-        print(f"compare: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 if __name__ == "__main__":

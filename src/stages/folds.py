@@ -25,6 +25,7 @@ from classifier.support.errors import InputError
 from stages.configuration import pipeline_section
 from stages.git import RECORD, git
 from stages.layout import main_checkout
+from stages.one_line import stops_in_one_line
 from stages.programs import environment
 
 if TYPE_CHECKING:
@@ -128,15 +129,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each fold (default: 1)")
     parser.add_argument("--name", default="folds", help="of the experiments (default: folds)")
     arguments = parser.parse_args()
-    try:
+    with stops_in_one_line("folds"):
         if arguments.folds < 2 or arguments.seeds < 1:
             raise InputError("--folds must be 2 or more, and --seeds 1 or more")
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", arguments.name):
             raise InputError(f"--name is '{arguments.name}': must be letters, digits, - and _")
         cross_validate(arguments.pipeline, arguments.folds, arguments.seeds, arguments.name)
-    except InputError as error:
-        print(f"folds: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import argparse
 import io
 import logging
 import re
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -42,10 +41,11 @@ from classifier.sources.http import DownloadError, download
 from classifier.support.addresses import without_credentials
 from classifier.support.atomic import atomic_path, restored_on_error
 from classifier.support.checksum import sha256_of
-from classifier.support.errors import InputError, nearest, refused_by_the_machine
+from classifier.support.errors import InputError, nearest
 from stages.access import machine_access
 from stages.git import head
 from stages.layout import located
+from stages.one_line import stops_in_one_line
 from stages.params import (
     PARAMS,
     check_names,
@@ -368,15 +368,8 @@ def main() -> None:
     )
     parser.add_argument("--force", action="store_true", help="replace a pipeline of this name")
     parser.add_argument("--dry-run", action="store_true", help="look and print, but write nothing")
-    try:
+    with stops_in_one_line("new"):
         new(parser.parse_args())
-    except InputError as error:
-        sys.exit(f"new: {' '.join(str(error).split())}")
-    except OSError as error:
-        message = refused_by_the_machine(error)
-        if message is None:
-            raise
-        sys.exit(f"new: {message}")
 
 
 if __name__ == "__main__":

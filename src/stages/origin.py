@@ -21,6 +21,7 @@ from classifier.support.errors import InputError
 from stages.dvc_lock import Lock, hash_of_fingerprint, lock_at, outputs, weights_hash
 from stages.git import git as run_git
 from stages.layout import main_checkout
+from stages.one_line import stops_in_one_line
 from stages.programs import environment
 from stages.provenance import INPUTS, STAGE, inputs_digest
 
@@ -188,14 +189,12 @@ def main() -> None:
     )
     parser.add_argument("--remake", action="store_true", help="make it again and compare the bytes")
     arguments = parser.parse_args()
-    try:
+    with stops_in_one_line("origin"):
         commit, pipeline, recorded = origin_of(arguments.model)
         print(describe(commit, pipeline))
         for key, text in recorded.items():
             print(f"{f'tag {key}':<20} {text}")
         different = remake(commit, pipeline) if arguments.remake else None
-    except InputError as error:
-        sys.exit(f"origin: {error}")
     if different:
         sys.exit(f"made again, with other bytes: {', '.join(different)}")
     if different is not None:

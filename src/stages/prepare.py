@@ -24,6 +24,7 @@ from classifier.support.errors import InputError
 from stages import depends_on
 from stages.git import is_tracked, not_tracked
 from stages.layout import output
+from stages.one_line import stops_in_one_line
 from stages.params import read_params, round_trip, write_params
 from stages.schemas import SCHEMAS
 
@@ -259,11 +260,9 @@ def module_file(target: str) -> Path | None:
 
 
 def main() -> None:
-    try:
+    with stops_in_one_line("prepare"):
         for line in [*prepare(), *without_git(), *unknown_to_git()]:
             print(line)
-    except InputError as error:
-        sys.exit(f"prepare: {error}")
 
 
 if __name__ == "__main__":

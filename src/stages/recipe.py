@@ -9,11 +9,11 @@ train. It replaces whole sections. DVC then runs the stages that have new values
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from classifier.support.errors import InputError, nearest
+from stages.one_line import stops_in_one_line
 from stages.params import read_params, round_trip, write_params
 from stages.prepare import completed
 
@@ -73,11 +73,8 @@ def main() -> None:
     parser.add_argument("recipe", help="the name of a file in conf/recipe/, without its suffix")
     parser.add_argument("pipelines", nargs="*", help="default: all pipelines of the recipe")
     arguments = parser.parse_args()
-    try:
+    with stops_in_one_line("recipe"):
         changed = apply_recipe(arguments.recipe, arguments.pipelines)
-    except InputError as error:
-        print(f"recipe: {error}", file=sys.stderr)
-        sys.exit(1)
     print(f"changed {', '.join(changed)}" if changed else "nothing to change")
 
 

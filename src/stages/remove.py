@@ -8,15 +8,15 @@ Recipes keep their sections of it, and MLflow its runs and registered versions.
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from classifier.support.atomic import atomic_path, restored_on_error
-from classifier.support.errors import InputError, nearest, refused_by_the_machine
+from classifier.support.errors import InputError, nearest
 from stages.layout import FOLDERS, output
 from stages.lock import locked
+from stages.one_line import stops_in_one_line
 from stages.params import PARAMS, params_without, pipelines, used_by, value, write_params
 
 LOCK = Path("dvc.lock")
@@ -121,16 +121,9 @@ def main() -> None:
     parser.add_argument("--outputs", action="store_true", help="remove what its stages wrote, too")
     parser.add_argument("--dry-run", action="store_true", help="print, but remove nothing")
     arguments = parser.parse_args()
-    try:
+    with stops_in_one_line("remove"):
         for line in remove(arguments.name, outputs=arguments.outputs, dry_run=arguments.dry_run):
             print(line)
-    except InputError as error:
-        sys.exit(f"remove: {' '.join(str(error).split())}")
-    except OSError as error:
-        message = refused_by_the_machine(error)
-        if message is None:
-            raise
-        sys.exit(f"remove: {message}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ server in MLFLOW_TRACKING_URI.
 """
 
 import argparse
-import sys
 
-from classifier.support.errors import InputError
 from stages.layout import main_checkout
+from stages.one_line import stops_in_one_line
 
 
 def main() -> None:
@@ -22,12 +21,10 @@ def main() -> None:
     if (earlier := main_checkout() / ".dvc" / "tmp" / "postponed" / "mlflow.db").exists():
         print(f"{earlier} has runs of an earlier version: upload them with that version's code")
     uploaded = []
-    try:
+    with stops_in_one_line("upload"):
         for title in tracking.upload(main_checkout()):
             print(f"uploaded {title}")
             uploaded.append(title)
-    except InputError as error:
-        sys.exit(f"upload: {error}")
     if not uploaded:
         print("nothing to upload")
 

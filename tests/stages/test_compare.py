@@ -30,8 +30,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["stages.compare", *words])
     try:
         compare.main()
-    except SystemExit as end:
-        return int(end.code or 0)
+    except SystemExit as end:  # as the interpreter does with a message
+        print(end.code, file=sys.stderr)
+        return 1
     return 0
 
 
