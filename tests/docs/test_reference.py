@@ -236,43 +236,35 @@ def test_text_in_a_table_has_no_markup() -> None:
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    """Strict; the pages of the navigation that do not exist are left out of it, and named."""
-    configuration = YAML().load((ROOT / "mkdocs.yml").read_text("utf-8"))
-    made = {"reference/parameters.md", "reference/commands.md", "reference/library.md"}
-    made |= {"reference/messages.md"}
-    made |= {f"reference/library/{package}.md" for package in library.packages()}
-    missing: list[str] = []
-
-    def there(entries: list[Any]) -> list[Any]:
-        kept = []
-        for entry in entries:
-            place = entry if isinstance(entry, str) else next(iter(entry.values()))
-            if isinstance(place, list):
-                kept += [{next(iter(entry)): inner}] if (inner := there(place)) else []
-            elif place in made or (ROOT / "docs" / place).exists():
-                kept.append(entry)
-            else:
-                missing.append(place)
-        return kept
-
-    configuration["nav"] = there(configuration["nav"])
+    """Strict. A page of the navigation that is not written yet is an expected failure."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    for name in ("src", "conf", "Makefile", "dvc.yaml", "params.yaml", "examples"):
+    for name in ("mkdocs.yml", "src", "conf", "Makefile", "dvc.yaml", "params.yaml", "examples"):
         tmp_path.joinpath(name).symlink_to(ROOT / name)
-    with tmp_path.joinpath("mkdocs.yml").open("w") as file:
-        YAML().dump(configuration, file)
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", "site"]
+    named = re.findall(r"[\w/-]+\.md$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    made = re.compile(r"reference/(parameters|commands|library|messages|library/\w+)\.md")
+    missing = [
+        page
+        for page in named
+        if not (made.fullmatch(page) or tmp_path.joinpath("docs", page).exists())
+    ]
+    for page in missing:
+        file = tmp_path / "docs" / page
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("# Not written yet\n")
     paths = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     result = subprocess.run(
-        words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True
+        [sys.executable, "-m", "mkdocs", "build", "--strict"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    reference = (
-        tmp_path / "site" / "reference" / "library" / "training" / "index.html"
-    ).read_text()
-    assert 'id="classifier.training.fit.fit"' in reference
+    training = tmp_path / "site" / "reference" / "library" / "training" / "index.html"
+    built = training.read_text("utf-8")
+    assert 'id="classifier.training.fit.fit"' in built
     # A role of a docstring is a link.
-    assert 'href="#classifier.training.phases.plan"' in reference
-    assert ":func:" not in reference
+    assert 'href="#classifier.training.phases.plan"' in built
+    assert ":func:" not in built
     if missing:
-        pytest.xfail(f"mkdocs.yml names pages that do not exist: {', '.join(missing)}")
+        pytest.xfail(f"mkdocs.yml names pages that are not written yet: {', '.join(missing)}")
