@@ -4,7 +4,9 @@ $ python -m stages.new pets ~/photos/pets                # a folder
 $ python -m stages.new pets ~/photos/pets.zip            # an archive: tar, zip
 $ python -m stages.new pets ~/photos/labels.csv          # a table of labels beside the photos
 $ python -m stages.new digits ~/data/digits.npz          # arrays, see classifier.formats.npz
+$ python -m stages.new digits ~/data/mnist               # a folder or an archive of IDX files
 $ python -m stages.new pets https://example.org/pets.tar.gz
+$ python -m stages.new pets s3://photos/pets             # a bucket
 $ python -m stages.new pets ~/photos/pets --pattern '(?P<class>[a-z]+)\.\d+\.jpg'
 
 It writes conf/dataset/<name>.yaml and a section of params.yaml; :mod:`stages.recommended` has the
@@ -29,14 +31,24 @@ from ruamel.yaml.comments import CommentedMap
 
 from classifier.formats.archive import read_files
 from classifier.formats.contents import TABLE, Entry
-from classifier.formats.npz import NAMES, classes_of_labels, read_npz
+from classifier.formats.idx import idx_files, read_idx_files
+from classifier.formats.npz import (
+    NAMES,
+    SPLITS,
+    Arrays,
+    array_names,
+    classes_of_labels,
+    read_npz,
+)
 from classifier.inspection.findings import what_looks_wrong
 from classifier.inspection.overview import overview
 from classifier.inspection.pictures import NO_LIMIT, Pictures, measure, measure_arrays
+from classifier.layouts.arrays import find_arrays, usual_name
 from classifier.layouts.columns import USUAL, Role
 from classifier.layouts.find import find_layout
 from classifier.layouts.survey import TABLE_SUFFIXES, survey
 from classifier.layouts.wanted import Name, Wanted
+from classifier.sources.bucket import BucketError, fetch_from_bucket
 from classifier.sources.http import DownloadError, download
 from classifier.support.addresses import without_credentials
 from classifier.support.atomic import atomic_path, restored_on_error
@@ -61,8 +73,10 @@ from stages.recommended import Recommended, flow, recommend
 from stages.schemas import SCHEMAS
 
 DOWNLOAD = Path("conf", "download.yaml")
+ATTEMPTS, TIMEOUT = 4, 30.0  # seconds, to reach a bucket
 FORMS = (
-    "a folder, an archive (tar, zip), a table (CSV, TSV, Parquet, JSON Lines), an .npz, or a URL"
+    "a folder, an archive (tar, zip), a table (CSV, TSV, Parquet, JSON Lines), an .npz, IDX files, "
+    "a URL, or a bucket (s3://)"
 )
 
 
@@ -76,16 +90,17 @@ class Seen(NamedTuple):
     findings: list[str]
 
 
-def look(name: str, source: str, wanted: Wanted, downloads: Path) -> Seen:
+def look(name: str, source: str, wanted: Wanted, downloads: Path, temporary: Path) -> Seen:
     """Looks at the source.
 
     Args:
         downloads: the folder for the file of a URL.
+        temporary: the folder for what is in a bucket.
 
     Raises:
         InputError: there is nothing that could be a dataset.
     """
-    path, origin = _reached(source, downloads)
+    path, origin = _reached(source, downloads, temporary)
     file = f"{name}{_suffix(urlsplit(source).path if 'url' in origin else path.name)}"
     if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
         if wanted.layout not in ("auto", "table") or wanted.pattern:
@@ -95,15 +110,31 @@ def look(name: str, source: str, wanted: Wanted, downloads: Path) -> Seen:
         wanted = Wanted(layout="table", table=path.name, columns=wanted.columns)
         origin, path = {"kind": "folder", "path": str(Path(source).parent)}, path.parent
     if file.lower().endswith(".npz"):
-        return _look_at_arrays(name, path, wanted, {"file": file, "sources": [flow(origin)]})
+        limits = {"max_bytes": _limits()["max_bytes"]}
+        arrays = read_npz(path, keys=find_arrays(array_names(path), None, source), **limits)
+        dataset = {"name": name, "format": "npz", "file": file, "sources": [flow(origin)]}
+        return _look_at_arrays(arrays, wanted, dataset, source)
     if path.is_dir():
         file = f"{name}.tar"
     elif not (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
         raise InputError(f"{without_credentials(source)} is not {FORMS}")
+    if files := _idx_files(path):
+        arrays = read_idx_files(path, find_arrays(files, None, source), **_limits())
+        file = f"{name}.npz"
+        dataset = {"name": name, "format": "idx", "file": file, "sources": [flow(origin)]}
+        return _look_at_arrays(arrays, wanted, dataset, source)
     return _look_at_images(name, path, wanted, {"file": file, "sources": [flow(origin)]})
 
 
-def _reached(source: str, downloads: Path) -> tuple[Path, dict[str, Any]]:
+def _idx_files(path: Path) -> list[str]:
+    """The names of IDX files; none if there are no images and labels by their usual names."""
+    files = read_files(path, max_bytes=NO_LIMIT, max_files=NO_LIMIT)
+    named = {usual_name(file.name) for file in files}
+    found = {"x_train", "y_train"} <= named or {"x", "y"} <= named
+    return idx_files(path, max_bytes=NO_LIMIT, max_files=NO_LIMIT) if found else []
+
+
+def _reached(source: str, downloads: Path, temporary: Path) -> tuple[Path, dict[str, Any]]:
     """A local path with the content of the source, and the source for the dataset's YAML file."""
     scheme, _, rest = source.partition("://")
     if not rest:
@@ -112,7 +143,15 @@ def _reached(source: str, downloads: Path) -> tuple[Path, dict[str, Any]]:
             raise InputError(f"{path} does not exist: give {FORMS}")
         return path, {"kind": "folder", "path": source}
     if scheme not in ("http", "https"):
-        raise InputError(f"'{scheme}://' cannot be read: give {FORMS} with http or https")
+        path = temporary / f"bucket{_suffix(source) if '.' in PurePosixPath(rest).name else ''}"
+        most = _limits()["max_bytes"]
+        try:
+            fetch_from_bucket(
+                source, path, options={}, max_bytes=most, attempts=ATTEMPTS, timeout=TIMEOUT
+            )
+        except BucketError as error:
+            raise InputError(str(error)) from None
+        return path, {"kind": "bucket", "url": source}
     if "@" in urlsplit(source).netloc:
         raise InputError(
             f"{without_credentials(source)} has a password, which would be in a file that git "
@@ -185,26 +224,27 @@ def _raise_limits(folder: Path, limits: dict[str, int]) -> list[str]:
     return lines
 
 
-def _look_at_arrays(name: str, path: Path, wanted: Wanted, dataset: dict[str, Any]) -> Seen:
+def _look_at_arrays(arrays: Arrays, wanted: Wanted, dataset: dict[str, Any], place: str) -> Seen:
     if wanted != Wanted():
-        raise InputError(f"{path} has arrays: leave out --layout, --pattern and --columns")
-    arrays = read_npz(path, max_bytes=_limits()["max_bytes"])
+        raise InputError(f"{place} has arrays: leave out --layout, --pattern and --columns")
     classes = classes_of_labels(arrays, None)
     if len(classes) < 2:
-        raise InputError(f"{path}: all images have one label, {min(classes)}: add others")
+        raise InputError(f"{place}: all images have one label, {min(classes)}: add others")
     entries = [
-        Entry(f"{part}/{number}", f"{part}/{number}", classes[label], part)
-        for part in ("train", "test")
-        for number, label in enumerate(arrays[f"y_{part}"].tolist())
+        Entry(f"{split}/{number}", f"{split}/{number}", classes[label], split)
+        for split, (_, labels) in SPLITS.items()
+        if labels in arrays
+        for number, label in enumerate(arrays[labels].tolist())
     ]
     pictures = measure_arrays(arrays)
-    described = {"name": name, "format": "npz", **dataset}
     findings = what_looks_wrong(entries, pictures)
     if pictures.deep:
-        low, high = (f(arrays[key].min() for key in ("x_train", "x_test")) for f in (min, max))
-        high = max(arrays[key].max() for key in ("x_train", "x_test"))
-        findings.append(f"{_range_is_needed(name, pictures.deep)} (they go from {low} to {high})")
-    return Seen(described, f"arrays {', '.join(NAMES)}", entries, pictures, findings)
+        images = [array for name, array in arrays.items() if name.startswith("x")]
+        low, high = min(array.min() for array in images), max(array.max() for array in images)
+        needed = _range_is_needed(dataset["name"], pictures.deep)
+        findings.append(f"{needed} (they go from {low} to {high})")
+    names = [name for name in NAMES if name in arrays]
+    return Seen(dataset, f"arrays {', '.join(names)}", entries, pictures, findings)
 
 
 def _range_is_needed(name: str, images: int) -> str:
@@ -316,7 +356,7 @@ def new(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         # A dry run writes nothing into the checkout.
         downloads = Path(temporary) if arguments.dry_run else machine_access(1, 1).downloads
-        seen = look(arguments.name, arguments.source, wanted, downloads)
+        seen = look(arguments.name, arguments.source, wanted, downloads, Path(temporary))
     with _warnings() as warned:
         chosen = recommend(seen.entries, seen.pictures)
     seen.findings.extend(warned)

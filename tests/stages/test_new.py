@@ -136,6 +136,66 @@ def test_folders_and_archives_become_a_pipeline(
     assert configs["normalize"].channels == 3
 
 
+@pytest.mark.slow
+def test_a_bucket_becomes_a_pipeline(
+    new: New, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    photos = write(tmp_path / "photos", FOLDERS["classes"])
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="own")
+        for file in sorted(photos.rglob("*.png")):
+            key = f"pets/{file.relative_to(photos).as_posix()}"
+            client.put_object(Bucket="own", Key=key, Body=file.read_bytes())
+        status, _, output = new("pets", "s3://own/pets")
+    finally:
+        server.stop()
+    assert status == 0
+    assert "pets: 36 images in s3://own/pets, layout classes" in output
+    (source,) = composed("pets")["download"].dataset.sources
+    assert (source.kind, source.url) == ("bucket", "s3://own/pets")
+
+
+@pytest.mark.parametrize("splits", [("train", "t10k"), ("train",)])
+def test_idx_files_become_a_pipeline(new: New, tmp_path: Path, splits: tuple[str, ...]) -> None:
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    for split in splits:
+        images = np.random.default_rng(1).integers(0, 256, (40, 12, 12), np.uint8)
+        labels = np.arange(40, dtype=np.uint8) % 2
+        for name, array in (
+            (f"{split}-images-idx3-ubyte", images),
+            (f"{split}-labels-idx1-ubyte", labels),
+        ):
+            head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            (folder / name).write_bytes(head + array.tobytes())
+    status, error, output = new("digits", folder)
+    assert (status, error) == (0, "")
+    assert f"digits: {40 * len(splits)} images in {folder}, arrays x_train, y_train" in output
+    configs = composed("digits")
+    assert configs["download"].dataset.format == "idx"
+    assert configs["split"].test == (None if len(splits) == 2 else 0.15)
+    assert configs["normalize"].channels == 1
+
+
+def test_arrays_of_one_split(new: New, tmp_path: Path) -> None:
+    images = np.zeros((40, 12, 12, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", data=images, target=np.arange(40) % 2)
+    status, error, output = new("squares", tmp_path / "a.npz")
+    assert (status, error) == (0, "")
+    assert "squares: 40 images in" in output
+    assert composed("squares")["split"].test == 0.15
+
+
 def test_a_table_and_columns_without_usual_names(new: New, tmp_path: Path) -> None:
     folder = write(tmp_path / "photos", [f"images/{{}}{n}.png" for n in NUMBERS])
     rows = [f"images/{name}{n}.png,{name},{n}" for name in CLASSES for n in NUMBERS]
@@ -270,7 +330,7 @@ def test_a_pipeline_is_replaced_only_by_force(new: New, tmp_path: Path) -> None:
 BAD: dict[str, tuple[list[str], str]] = {
     "no such folder": (["nowhere"], "nowhere does not exist: give a folder, an archive"),
     "no dataset": (["{photos}/red/1.png"], "red/1.png is not a folder, an archive (tar, zip)"),
-    "a bucket": (["s3://photos"], "'s3://' cannot be read: give a folder"),
+    "a bucket without a driver": (["nonsense://photos"], "nonsense://photos: "),
     "an empty folder": (["{empty}"], "there are no images among 0 files"),
     "one class": (["{photos}/red"], "put the images of each class in a folder"),
     "a pattern without a class": (["{photos}", "--pattern", "x"], "has no group named class"),

@@ -102,7 +102,7 @@ def _without_colour(pixels: np.ndarray) -> bool:
 
 def measure_arrays(arrays: dict[str, np.ndarray]) -> Pictures:
     """Measures the images of :func:`classifier.formats.npz.read_npz`."""
-    images = [arrays["x_train"], arrays["x_test"]]
+    images = [array for name, array in arrays.items() if name.startswith("x")]
     count = sum(map(len, images))
     height, width = images[0].shape[1:3]
     kind = images[0].dtype
