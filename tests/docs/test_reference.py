@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html import unescape
@@ -16,8 +17,10 @@ from conftest import ROOT
 from stages.schemas import SCHEMAS, Optimizer
 
 sys.path.insert(0, str(ROOT / "docs"))
-from reference import commands, messages, parameters, targets, types
+from reference import commands, library, messages, parameters, targets, types
 from reference.commented_yaml import CommentedYaml
+from reference.docstrings import markdown
+from reference.tables import code, text
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +214,31 @@ def test_each_program_is_among_the_commands() -> None:
 
 def test_the_navigation_has_every_package() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+    named = re.findall(r"- classifier\.(\w+): reference/library/\1\.md\n", navigation)
+    assert named == library.packages() != []
+    for package in named:
+        assert f"library/{package}.md" in library.index()
+        for module in library.modules(package):
+            assert f"::: classifier.{package}.{module}\n" in library.page(package)
+
+
+def test_text_in_a_table_has_no_markup() -> None:
+    assert text("a|b <c> {d}") == "a&#124;b &lt;c&gt; &#123;d&#125;"
+    assert text("run `make docs`, https://keras.io/api.") == (
+        "run `make docs`, <https://keras.io/api>."
+    )
+    assert code("a_b") == "`a_b`"
+    assert code("a|b_c") == "<code>a&#124;b&#95;c</code>"
+    assert markdown("About :func:`a.b`.\n\n$ run\n$ it\n\nEnd.") == (
+        "About `a.b`.\n\n```console\n$ run\n$ it\n```\n\nEnd."
+    )
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    for name in ("mkdocs.yml", "src", "conf", "Makefile", "dvc.yaml", "params.yaml", "examples"):
+        tmp_path.joinpath(name).symlink_to(ROOT / name)
     paths = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     result = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict"],
