@@ -45,6 +45,8 @@ def files_below(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in paths if file.is_file()}
 
 
+# What a stage writes beside its output.
+BESIDES = {"split": "data/near_duplicates/tiny", "normalize": "data/overview/tiny"}
 Outputs = dict[str, dict[str, bytes]]
 
 
@@ -114,12 +116,13 @@ def outputs_before(finished: Path, project: Path) -> Callable[[str], None]:
     """A function that copies the outputs of all stages before one into the fresh project."""
 
     def copy_outputs(stage: str) -> None:
-        for earlier, output in STAGES.items():
+        for earlier in STAGES:
             if earlier == stage:
                 break
-            (project / output).parent.mkdir(parents=True, exist_ok=True)
-            copy = shutil.copytree if (finished / output).is_dir() else shutil.copy
-            copy(finished / output, project / output)
+            for output in filter(None, (STAGES[earlier], BESIDES.get(earlier))):
+                (project / output).parent.mkdir(parents=True, exist_ok=True)
+                copy = shutil.copytree if (finished / output).is_dir() else shutil.copy
+                copy(finished / output, project / output)
 
     return copy_outputs
 
