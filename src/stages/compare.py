@@ -62,7 +62,7 @@ def compare(pipeline: str, names: list[str]) -> None:
         )
         print(f"\nrecall per class\n{classes.to_string(index=False, float_format='%.4f')}")
         test = mcnemar(one["correct"].to_numpy(), two["correct"].to_numpy())
-        verdict = "a real difference" if test.p_value < SIGNIFICANT else "may be chance"
+        verdict = "the two models differ" if test.p_value < SIGNIFICANT else "may be chance"
         print(
             f"\nonly {first.name} is right on {test.only_first} of {len(one):,} images, only "
             f"{other.name} on {test.only_second}: McNemar's p = {test.p_value:.2g}, {verdict}"

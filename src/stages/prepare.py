@@ -7,6 +7,7 @@ photos or of a transferred base, and a file with the name of each chosen model i
 src/classifier/models, to run a stage again when these files change.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -260,6 +261,10 @@ def module_file(target: str) -> Path | None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m stages.prepare",
+        description="Completes params.yaml with what DVC needs, and prints what it changed",
+    ).parse_args()
     with stops_in_one_line("prepare"):
         for line in [*prepare(), *without_git(), *unknown_to_git()]:
             print(line)

@@ -159,7 +159,7 @@ def _split(table: pd.DataFrame) -> tuple[tuple[CommentedMap, tuple[str, str]], l
     section = flow({"validation": FRACTIONS[0], "test": test, "seed": SEED})
     reason = (
         f"split.validation {FRACTIONS[0]}, test {'null' if official else FRACTIONS[0]}",
-        "no fraction gives each split an image of each class",
+        "no size of the splits gives each of them an image of each class",
     )
     return (section, reason), [problem]
 

@@ -114,6 +114,7 @@ def test_files_that_git_does_not_track_are_named(
     commit_all(project)
     (project / "conf" / "dataset" / "pets.yaml").write_text("name: pets\n")
     monkeypatch.chdir(project)
+    monkeypatch.setattr("sys.argv", ["stages.prepare"])
     main()
     assert capsys.readouterr().out == (
         "git does not track conf/dataset/pets.yaml: 'git add' before 'dvc exp run --queue', whose "
