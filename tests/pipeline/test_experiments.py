@@ -1,10 +1,6 @@
 """DVC experiments: every run is in the one MLflow store of the main checkout."""
 
 import json
-import os
-import signal
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +8,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from conftest import PYTHON, command, commit_all, experiment_id, write_project
+from conftest import PYTHON, command, commit_all, experiment_id, run_queue, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -67,30 +63,13 @@ def test_a_queued_experiment_finds_the_photos_of_the_main_checkout(tmp_path: Pat
     commit_all(folder)
     command(PYTHON, "-m", "stages.prepare", cwd=folder, PYTHONPATH=str(folder / "src"))
     command("dvc", "exp", "run", "--queue", "--name", "copied", "download@tiny", cwd=folder)
-    printed = command("dvc", "exp", "run", "--run-all", cwd=folder).stdout
-    assert "copied" in names(folder), printed
+    run_queue(folder)
+    assert "copied" in names(folder)
 
 
 def names(folder: Path) -> list[str]:
     """The names of the finished experiments."""
     return command("dvc", "exp", "list", "--name-only", cwd=folder).stdout.split()
-
-
-def run_queue(folder: Path, experiments: int) -> None:
-    """Runs the queued experiments at once, one worker per experiment.
-
-    ``dvc exp run --run-all`` waits until the workers end. Several workers that start at once may
-    never end (https://github.com/treeverse/dvc/issues/10428).
-    """
-    known = names(folder)
-    command("dvc", "queue", "start", "--jobs", str(experiments), cwd=folder)
-    deadline = time.monotonic() + 300
-    while len(names(folder)) < len(known) + experiments:
-        assert time.monotonic() < deadline
-        time.sleep(1)
-    for file in (folder / ".dvc" / "tmp" / "exps" / "celery").glob("*.pid"):
-        with suppress(ProcessLookupError):
-            os.kill(int(file.read_text()), signal.SIGTERM)
 
 
 @pytest.mark.fault("four queued experiments at once on one store", "every run is in it")
@@ -106,7 +85,7 @@ def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(reposit
     sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01,0.001,0.0001"
     command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", "evaluate@tiny", cwd=repository)
     script.write_text(original)
-    run_queue(repository, experiments=4)
+    run_queue(repository, jobs=4)
     new = runs(repository)[: len(runs(repository)) - before]
     rates = sorted(run.data.params["train.optimizer.learning_rate"] for run in new)
     assert rates == ["0.0001", "0.001", "0.01", "0.1"]
@@ -134,7 +113,7 @@ def test_a_queued_sweep_has_a_row_for_every_value_and_no_other(
     sweep = f"pipelines.tiny.train.epochs={','.join(map(str, asked))}"
     before = len(runs(repository))
     command("dvc", "exp", "run", "--queue", *words, "-S", sweep, "train@tiny", cwd=repository)
-    command("dvc", "exp", "run", "--run-all", cwd=repository)
+    run_queue(repository)
     new = runs(repository)[: len(runs(repository)) - before]
     assert len(new) == 2
     client = MlflowClient(f"sqlite:///{repository / 'mlflow.db'}")

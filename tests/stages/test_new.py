@@ -16,7 +16,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
-from conftest import CLASSES, PYTHON, ROOT, command, commit_all, png
+from conftest import CLASSES, PYTHON, ROOT, command, commit_all, png, run_queue
 from stages.configuration import validated
 from stages.new import main
 from stages.params import pipelines, read_params, write_params
@@ -432,5 +432,5 @@ def test_dvc_runs_the_new_pipeline(
     command("git", "add", "conf/dataset/pets.yaml", "params.yaml", cwd=project)
     queue = ("dvc", "exp", "run", "--queue", "--name", "other", "download@pets")
     command(*queue, "-S", "pipelines.pets.split.seed=8", cwd=project)
-    command("dvc", "exp", "run", "--run-all", cwd=project)
+    run_queue(project)
     assert "other" in command("dvc", "exp", "list", "--name-only", cwd=project).stdout
