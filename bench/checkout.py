@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 
+from stages.configuration import build
+from stages.layout import needed
 from stages.programs import environment
+
+if TYPE_CHECKING:
+    from classifier.training.training_set import TrainingSet
+    from stages.schemas import Train
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -102,6 +108,34 @@ def train(folder: Path, pipeline: str) -> Result:
             for epoch in sorted(epochs, key=lambda epoch: epoch.step)
         ],
     )
+
+
+def predict_test_split(config: "Train", data: "TrainingSet") -> tuple[np.ndarray, np.ndarray]:
+    """Trains on other data in this process, without outputs.
+
+    Args:
+        config: of the train stage; its pipeline is normalized in the working directory.
+
+    Returns:
+        The labels of the whole test split, and what the best epoch predicts, integers (N,).
+    """
+    from classifier.layers.views import averaged
+    from classifier.saved.saving import load_model
+    from classifier.storage.splits import read_split
+    from classifier.training import session
+    from classifier.training.fit import fit
+    from stages.train import assemble
+
+    session.begin(config)
+    model, feed, phases = assemble(config, build("strategy", config.strategy), data)
+    with TemporaryDirectory() as temporary:
+        batches = data.validation_batches()
+        fit(model, phases, feed, batches, config, Path(temporary), lambda *_: None)
+        best = load_model(Path(temporary, "best.keras"))
+    views = build("views", config.views, data.shape)
+    whole = averaged(best, views) if views else best
+    images, labels = read_split(needed("normalize", config.pipeline), "test")
+    return labels, whole.predict(images, batch_size=64, verbose=0).argmax(axis=1)
 
 
 def latest_run(folder: Path, pipeline: str) -> Run:

@@ -13,7 +13,6 @@ those of all training photos.
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from checkout import checkout, run, use_recipe
-from stages import train as train_stage
-from stages.configuration import build, configured
+from checkout import checkout, predict_test_split, run, use_recipe
+from stages.configuration import configured
 from stages.layout import needed
 from stages.schemas import Train
 
@@ -49,15 +47,9 @@ def accuracy(folder: Path, per_class: int, draw: int, phases: dict[str, int]) ->
     accuracies = []
 
     def train(config: Train) -> None:
-        from classifier.layers.views import averaged
-        from classifier.saved.saving import load_model
-        from classifier.storage.splits import read_split
-        from classifier.training import session
-        from classifier.training.fit import fit
         from classifier.training.training_set import read_training_set
 
         name = config.pipeline
-        workers = build("strategy", config.strategy)
         data = read_training_set(needed("normalize", name), needed("augment", name))
         parts = [(data.images, data.labels), data.validation]
         rows = [drawn(labels, per_class, draw) for _, labels in parts]
@@ -71,16 +63,7 @@ def accuracy(folder: Path, per_class: int, draw: int, phases: dict[str, int]) ->
         steps = -(-len(images) // config.batch_size)
         for phase, count in phases.items():
             setattr(config, phase, -(-count // steps))
-        session.begin(config)
-        model, feed, planned = train_stage.assemble(config, workers, data)
-        with tempfile.TemporaryDirectory() as temporary:
-            batches = data.validation_batches()
-            fit(model, planned, feed, batches, config, Path(temporary), lambda *_: None)
-            best = load_model(Path(temporary, "best.keras"))
-        views = build("views", config.views, data.shape)
-        whole = averaged(best, views) if views else best
-        images, labels = read_split(needed("normalize", name), "test")
-        predicted = whole.predict(images, batch_size=64, verbose=0).argmax(axis=1)
+        labels, predicted = predict_test_split(config, data)
         accuracies.append(float((predicted == labels).mean()))
 
     os.chdir(folder)

@@ -13,7 +13,6 @@ statistics are those of all training photos.
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from checkout import checkout, run, use_recipe
-from stages import train as train_stage
-from stages.configuration import build, configured
+from checkout import checkout, predict_test_split, run, use_recipe
+from stages.configuration import configured
 from stages.layout import needed
 from stages.schemas import Train
 
@@ -51,29 +49,14 @@ def figures(
     results: list[dict[str, float]] = []
 
     def train(config: Train) -> None:
-        from classifier.layers.views import averaged
-        from classifier.saved.saving import load_model
-        from classifier.storage.splits import read_split
-        from classifier.training import session
-        from classifier.training.fit import fit
         from classifier.training.training_set import read_training_set
 
         name = config.pipeline
-        workers = build("strategy", config.strategy)
         data = read_training_set(needed("normalize", name), needed("augment", name))
         label = list(data.class_names).index(rare)
         rows = thinned(data.labels, label, share, draw)
         data = data._replace(images=data.images[rows], labels=data.labels[rows])
-        session.begin(config)
-        model, feed, phases = train_stage.assemble(config, workers, data)
-        with tempfile.TemporaryDirectory() as temporary:
-            batches = data.validation_batches()
-            fit(model, phases, feed, batches, config, Path(temporary), lambda *_: None)
-            best = load_model(Path(temporary, "best.keras"))
-        views = build("views", config.views, data.shape)
-        whole = averaged(best, views) if views else best
-        images, labels = read_split(needed("normalize", name), "test")
-        predicted = whole.predict(images, batch_size=64, verbose=0).argmax(axis=1)
+        labels, predicted = predict_test_split(config, data)
         values = (
             (predicted[labels == label] == label).mean(),
             accuracy_score(labels, predicted),

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 
 from ruamel.yaml.comments import CommentedMap
 
-from classifier.formats.archive import read_files
+from classifier.formats.archive import NO_LIMIT, read_files
 from classifier.formats.contents import TABLE, Entry
 from classifier.formats.idx import idx_files, read_idx_files
 from classifier.formats.npz import (
@@ -42,7 +42,7 @@ from classifier.formats.npz import (
 )
 from classifier.inspection.findings import what_looks_wrong
 from classifier.inspection.overview import overview
-from classifier.inspection.pictures import NO_LIMIT, Pictures, measure, measure_arrays
+from classifier.inspection.pictures import Pictures, measure, measure_arrays
 from classifier.layouts.arrays import find_arrays, usual_name
 from classifier.layouts.columns import USUAL, Role
 from classifier.layouts.find import find_layout
@@ -73,7 +73,6 @@ from stages.recommended import Recommended, flow, recommend
 from stages.schemas import SCHEMAS
 
 DOWNLOAD = Path("conf", "download.yaml")
-ATTEMPTS, TIMEOUT = 4, 30.0  # seconds, to reach a bucket
 FORMS = (
     "a folder, an archive (tar, zip), a table (CSV, TSV, Parquet, JSON Lines), an .npz, IDX files, "
     "a URL, or a bucket (s3://)"
@@ -144,11 +143,9 @@ def _reached(source: str, downloads: Path, temporary: Path) -> tuple[Path, dict[
         return path, {"kind": "folder", "path": source}
     if scheme not in ("http", "https"):
         path = temporary / f"bucket{_suffix(source) if '.' in PurePosixPath(rest).name else ''}"
-        most = _limits()["max_bytes"]
+        access = {key: round_trip().load(DOWNLOAD)[key] for key in ("attempts", "timeout")}
         try:
-            fetch_from_bucket(
-                source, path, options={}, max_bytes=most, attempts=ATTEMPTS, timeout=TIMEOUT
-            )
+            fetch_from_bucket(source, path, options={}, max_bytes=_limits()["max_bytes"], **access)
         except BucketError as error:
             raise InputError(str(error)) from None
         return path, {"kind": "bucket", "url": source}

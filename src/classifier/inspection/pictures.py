@@ -9,7 +9,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from classifier.formats.archive import read_files
+from classifier.formats.archive import NO_LIMIT, read_files
 from classifier.formats.contents import Entry, taken
 from classifier.formats.image_files import FORMATS
 from classifier.support.errors import is_of_the_system
@@ -19,7 +19,6 @@ THUMBNAIL = 64  # pixels: such a picture tells it as well as the whole
 # Grey JPEGs that were saved as colour differ by as much between the channels.
 NOISE = 8
 GREY = {"1", "L", "LA", "La", "I", "F"}  # modes of Pillow
-NO_LIMIT = 2**63  # survey has checked the files already
 
 
 class Pictures(NamedTuple):
