@@ -12,6 +12,7 @@ import pandas as pd
 from classifier.catalog.manifest import left_out, read_manifest
 from classifier.catalog.near_duplicates import read_near_duplicates
 from classifier.support.atomic import atomic_folder, write_json
+from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import BASE, main_checkout, needed, output
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 def evaluate(config: Evaluate) -> None:
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    import_tensorflow()
     from classifier.reporting.metrics import evaluate_predictions
     from classifier.reporting.pictures import draw_pictures
     from classifier.reporting.predictions import predict_split

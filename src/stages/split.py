@@ -47,7 +47,12 @@ def split(config: Split) -> None:
         log.warning(
             "identical images with several classes (%s): %s", config.conflicting_labels, names
         )
-    log.info("%d images repeat an earlier one (%s)", len(find_duplicates(table)), config.duplicates)
+    if repeated := len(find_duplicates(table)):
+        log.info(
+            "images that repeat an earlier one: %s (duplicates: %s)",
+            f"{repeated:,}",
+            config.duplicates,
+        )
     near, found = near_duplicates(config, table, source, file)
     table = assign_splits(
         table,
