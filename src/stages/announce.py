@@ -1,4 +1,4 @@
-"""The first and the last line of a stage on the console: what it does on what, and how long it took."""
+"""The first and the last line of a stage on the console: what it does, and how long it took."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 def _train(config: Any, choices: Mapping[str, str]) -> str:
     epochs = config.epochs + config.fine_tune_epochs
-    return f"trains the model {choices['model']} for {epochs} epochs"
+    return f"trains the model {choices['model']}, {epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def _normalize(config: Any, choices: Mapping[str, str]) -> str:

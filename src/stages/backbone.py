@@ -37,12 +37,8 @@ def backbone(config: Backbone) -> None:
             network = build("backbone.network", chosen.network, file if source else None)
         save_model(network, folder / BACKBONE)
         write_json(folder / CARD, card(chosen, network.count_params()))
-    log.info(
-        "%s, trained on %s: %s weights",
-        chosen.name,
-        chosen.trained_on,
-        f"{network.count_params():,}",
-    )
+    weights = f"{network.count_params():,}"
+    log.info("%s, trained on %s: %s weights", chosen.name, chosen.trained_on, weights)
 
 
 def fetch(config: Backbone, file: Path) -> Source:

@@ -84,7 +84,10 @@ def evaluate(config: Evaluate) -> None:
         )
         record(folder, name, model.name, weights, {"test": metrics, "model": size}, tables, report)
     log.info(
-        "%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(test.labels):,}"
+        "%.2f %% of %s test images are right; the report: %s",
+        100 * metrics["accuracy"],
+        f"{len(test.labels):,}",
+        output("evaluate", name) / "report.html",
     )
     if untested := tables["classes"].query("images == 0")["class"].tolist():
         log.warning(

@@ -59,7 +59,7 @@ def export(config: Export) -> None:
                 "utf-8",
             )
         difference = check_saved_model(folder, images, expected, config.tolerance)
-        log.info("the SavedModel gives the Keras model's probabilities, up to %.2g", difference)
+        log.info("the SavedModel's probabilities differ from the Keras model's by %.2g", difference)
         runtimes = export_runtimes(
             config.runtimes,
             model,

@@ -81,7 +81,7 @@ def train_with(workers: Any, config: Train) -> float:
         run.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
     kept = history.loc[history["kept"].idxmax()]
     log.info(
-        "%d epochs in %.0f s; the best is epoch %d, by its %s of %.4f",
+        "%d epochs in %.0f s; the best one is epoch %d, with a %s of %.4f",
         len(history),
         seconds,
         kept["epoch"],

@@ -59,8 +59,8 @@ def import_tensorflow() -> None:
     """Imports TensorFlow, and lets it look for GPUs."""
     if "tensorflow" in sys.modules:
         return
-    # What it writes later is about the training; only warnings and errors are of use.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    # Its warnings are about its own graphs: that it cannot tell what an operation costs, say.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with without_startup_lines():
         import tensorflow as tf
 
