@@ -1,5 +1,7 @@
 """Labels that may be wrong, by confident learning."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
@@ -7,10 +9,11 @@ import pandas as pd
 def label_errors(table: pd.DataFrame) -> pd.DataFrame:
     """The rows whose label may be wrong, the least probable label first.
 
-    A label is suspicious if another class is at least as probable as it is on average on the images
-    of that class: Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in
-    dataset labels, 2021, https://arxiv.org/abs/1911.00068. The implementation is that of its
-    authors: ``confident_learning`` of ``cleanlab.filter.find_label_issues``.
+    By confident learning, method C+NR: Northcutt, Jiang and Chuang, Confident learning: estimating
+    uncertainty in dataset labels, 2021, https://arxiv.org/abs/1911.00068. It counts how often each
+    class is confidently predicted for each label, and takes as many images as that, those whose
+    label is least probable and the other class most. The implementation is the authors':
+    ``cleanlab.filter.find_label_issues``. The only image of a class is never among them.
 
     Args:
         table: id, class, and a column ``p(<class>)`` per class, 0..1, of networks that were not
@@ -28,7 +31,10 @@ def label_errors(table: pd.DataFrame) -> pd.DataFrame:
 
     labels = table["class"].map(numbers).to_numpy()
     probabilities = table[columns].to_numpy(np.float64)
-    wrong = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
+    with warnings.catch_warnings():
+        # It warns of each class with one image or none.
+        warnings.filterwarnings("ignore", "May not flag all label issues")
+        wrong = find_label_issues(labels, probabilities, filter_by="both", n_jobs=1)
     rows = np.arange(len(table))
     suspects = table.assign(
         _label=probabilities[rows, labels], _other=-probabilities.max(axis=1)
