@@ -25,7 +25,7 @@ from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.errors import InputError
 from stages.configuration import pipeline_section
 from stages.folds import FOLDS
-from stages.layout import located, main_checkout, needed, output
+from stages.layout import main_checkout, needed, output
 from stages.lock import locked
 from stages.normalize import reader
 from stages.one_line import stops_in_one_line
@@ -47,7 +47,7 @@ def list_suspects(pipeline: str, name: str, most: int) -> None:
     given = pipeline_section(pipeline, "split").get("corrections")
     target = output("suspects", pipeline)
     with locked(target):
-        path = located(given or f"corrections/{pipeline}.csv")
+        path = Path(given or f"corrections/{pipeline}.csv")
         corrections = read_corrections(path) if path.exists() else {}
         decided = decisions(target / TABLE)
         if decided:
