@@ -96,7 +96,7 @@ def rows(shares: list[float], draws: list[int]) -> list[dict[str, Any]]:
             }
             for rule, found in rules.items():
                 hits = wrong[found].sum()
-                row = {"planted": share, "rule": rule, "draw": draw, "suspected": len(found)}
+                row = {"planted": 100 * share, "rule": rule, "draw": draw, "suspected": len(found)}
                 row["precision"] = 100 * hits / max(1, len(found))
                 row["recall"] = 100 * hits / max(1, wrong.sum())
                 results.append(row)
@@ -125,7 +125,7 @@ def main() -> None:
         for figure in ("precision", "recall"):
             spread = f" ± {of_rule[figure].std():.0f}" if len(of_rule) > 1 else ""
             cells.append(f"{of_rule[figure].mean():.0f} %{spread}" if share else "–")
-        print(f"| {100 * share:g} % | {rule} | " + " | ".join(cells) + " |")
+        print(f"| {share:g} % | {rule} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

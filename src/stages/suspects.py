@@ -49,11 +49,10 @@ def list_suspects(pipeline: str, name: str, most: int) -> None:
     with locked(target):
         path = Path(given or f"corrections/{pipeline}.csv")
         corrections = read_corrections(path) if path.exists() else {}
-        decided = decisions(target / TABLE)
-        if decided:
-            corrections |= decided
+        if new := decisions(target / TABLE):
+            corrections |= new
             write_corrections(path, corrections)
-            print(f"{path}: {len(decided):,} decisions from {target / TABLE}")
+            print(f"{path}: {len(new):,} decisions from {target / TABLE}")
         index = read_manifest(needed("normalize", pipeline, "index.csv"))
         suspects, where = found(pipeline, name, index)
         left = suspects[~suspects["id"].isin(list(corrections))]

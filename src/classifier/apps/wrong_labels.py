@@ -48,7 +48,7 @@ class Suspects:
 
     def text(self, number: int) -> str:
         """What is known of a suspect, as Markdown."""
-        row = self.table.loc[number]
+        row = self.table.iloc[number].to_dict()
         corrections = self.corrections()
         done = corrections.get(row["id"])
         decision = "not decided yet"

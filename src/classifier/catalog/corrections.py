@@ -111,9 +111,8 @@ def correct(
         correction[rows] = what
     numbers = {name: number for number, name in enumerate(chosen)}
     label = wanted.where(relabelled, given)
-    table = table.assign(
-        **{"class": label, "label": label.map(numbers)}, given=given, correction=correction
-    )
+    table = table.assign(label=label.map(numbers), given=given, correction=correction)
+    table["class"] = label
     table = table[label.isin(chosen)].reset_index(drop=True)
     _log(table["correction"], len(table["id"][table["id"].isin(list(corrections))]), path)
     stratum = table["given"].map(numbers).fillna(table["label"])

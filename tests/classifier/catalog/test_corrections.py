@@ -62,6 +62,10 @@ def test_the_file_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("id,class\na/0,b\na/1,c\n", "a/0 and a/1 are identical, but get the classes b and c"),
         (None, "cannot be read: No such file"),
     ],
+    ids=[
+        *["other columns", "an id twice", "no class", "no id", "no rows", "a value too many"],
+        *["an unknown id", "an unknown class", "identical images of two classes", "no file"],
+    ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "c.csv"
@@ -88,7 +92,7 @@ def test_no_other_image_moves(options: dict[str, object], caplog: pytest.LogCapt
     assert "1 relabelled, 2 dropped, 1 kept; 1 of them as identical images" in caplog.text
     moved = after.index[after["split"] != before["split"]]
     assert set(moved) <= {"a/0", "a/1"}
-    assert set(after["split"][["a/0", "a/1"]]) == {DROPPED}
+    assert set(after.loc[["a/0", "a/1"], "split"]) == {DROPPED}
     assert after.loc["b/3", ["class", "label", "given", "correction"]].tolist() == [
         "c",
         2,
@@ -123,7 +127,7 @@ def test_a_misspelt_class_of_one_image_is_put_right() -> None:
     chosen = correct(table, {"aa/0": "a"}, FILE, classes, classes)
     after = assign_splits(chosen, validation=0.2, test=0.2, seed=7)
     assert set(after["class"]) == set(CLASSES)
-    assert after.set_index("id")["split"]["aa/0"] != DROPPED
+    assert after["split"][after["id"] == "aa/0"].tolist() != [DROPPED]
 
 
 def test_images_of_classes_that_are_not_chosen() -> None:
