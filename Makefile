@@ -88,4 +88,4 @@ lock: ## Resolve requirements*.txt anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group docs -c requirements.txt -o requirements-docs.txt
 
 clean: ## Delete the outputs and the MLflow store; the DVC cache stays
-	rm -rf data/raw data/split data/near_duplicates data/normalized data/overview data/augmented data/weights models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp/trainings
+	rm -rf data/raw data/split data/near_duplicates data/normalized data/overview data/augmented data/weights data/suspects models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp/trainings

@@ -59,7 +59,7 @@ sources:
 TINY_SECTION = """\
   {name}:
     download: {{groups: {{dataset: {dataset}}}, depends_on: {photos}}}
-    split: {{official: ignore, validation: 0.2, test: 0.2, seed: 7}}
+    split: {{depends_on: conf/split.yaml, official: ignore, validation: 0.2, test: 0.2, seed: 7}}
     normalize: {{image_size: 16, channels: 3}}
     augment: {{groups: {{policy: flowers}}}}
     backbone: {{groups: {{backbone: none}}}}

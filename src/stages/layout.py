@@ -16,8 +16,12 @@ FOLDERS = {
     "export": "exports/{}",
 }
 
-# What a stage writes besides, and the stage that does.
-BESIDES = {"near_duplicates": "data/near_duplicates/{}", "overview": "data/overview/{}"}
+# What a stage writes besides, and the stage that does; the suspects are those of stages.suspects.
+BESIDES = {
+    "near_duplicates": "data/near_duplicates/{}",
+    "overview": "data/overview/{}",
+    "suspects": "data/suspects/{}",
+}
 WRITTEN_BY = {"near_duplicates": "split", "overview": "normalize"}
 
 BACKBONE, CARD = "backbone.keras", "card.json"  # files of the backbone stage

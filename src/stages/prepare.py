@@ -3,8 +3,8 @@
 $ python -m stages.prepare        # before a bare `dvc repro`, after a new pipeline or model
 
 DVC has no defaults. It needs the name of each group's file in params.yaml, the path of a folder of
-photos or of a transferred base, and a file with the name of each chosen model in
-src/classifier/models, to run a stage again when these files change.
+photos, of corrections of labels or of a transferred base, and a file with the name of each chosen
+model in src/classifier/models, to run a stage again when these files change.
 """
 
 import argparse
@@ -173,12 +173,18 @@ def read_by_download(section: Any, pipelines: Collection[Any]) -> str | None:
     return path if path is None or is_tracked(path) else Path(path).resolve().as_posix()
 
 
+def read_by_split(section: Any, pipelines: Collection[Any]) -> str | None:
+    """The file with the corrections of labels."""
+    path = section.get("corrections")
+    return path if isinstance(path, str) else None
+
+
 def read_by_train(section: Any, pipelines: Collection[Any]) -> str | None:
     """The local file with the weights that the section's model begins with."""
     return depends_on.base_file(_chosen("model", section), pipelines)
 
 
-READS = {"download": read_by_download, "train": read_by_train}
+READS = {"download": read_by_download, "split": read_by_split, "train": read_by_train}
 
 
 def _chosen(group: str, section: Any) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class Split:
     conflicting_labels: Literal["keep", "drop"]
     rare_classes: Literal["fail", "drop", "train_only"]
     near_duplicates: NearDuplicates | None
+    corrections: str | None
+    depends_on: Dependency
     workers: Count
 
 

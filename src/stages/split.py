@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from classifier.catalog.assignment import assign_splits
+from classifier.catalog.corrections import correct, read_corrections
 from classifier.catalog.manifest import (
     DROPPED,
     SPLITS,
@@ -30,7 +31,8 @@ from classifier.formats.contents import CONTENTS
 from classifier.images.perceptual_hash import hash_images
 from classifier.support.errors import InputError
 from stages.configuration import configured
-from stages.layout import needed, output
+from stages.depends_on import warn_unless_covered
+from stages.layout import located, needed, output
 from stages.lock import locked
 from stages.schemas import Split
 
@@ -43,7 +45,15 @@ def split(config: Split) -> None:
     if source["format"] == "folders":
         needed("download", config.pipeline, CONTENTS)
     classes = chosen_classes(source["classes"], config.classes)
-    table = list_images(read_raw(file, source["format"], source["classes"]), classes)
+    if config.corrections is None:
+        table = list_images(read_raw(file, source["format"], source["classes"]), classes)
+    else:
+        path = Path(config.corrections)
+        corrections = read_corrections(located(config.corrections))
+        every = source["classes"]
+        table = list_images(read_raw(file, source["format"], every), every)
+        table = correct(table, corrections, path, every, classes)
+    warn_unless_covered(config.pipeline, "split", config.depends_on, config.corrections)
     for _, group in find_conflicts(table).groupby("sha256"):
         names = ", ".join(group["id"])
         log.warning(
@@ -93,11 +103,11 @@ def near_duplicates(
     distance = config.near_duplicates.distance if config.near_duplicates else None
     if distance is None:
         return None, {"distance": None}
-    classes = set(table["class"])
+    ids = set(table["id"])
     images = read_raw(file, source["format"], source["classes"])
     try:
         hashes = hash_images(
-            (image for image in images if image.class_name in classes),
+            (image for image in images if image.id in ids),
             workers=config.workers,
             value_range=tuple(source["value_range"]) if "value_range" in source else None,
         )

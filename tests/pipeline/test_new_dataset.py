@@ -25,7 +25,7 @@ sources:
 SECTION = """\
   garments:
     download: {groups: {dataset: garments}, depends_on: ../garments.tar.gz}
-    split: {validation: 0.2, test: 0.2}
+    split: {validation: 0.2, test: 0.2, depends_on: conf/split.yaml}
     normalize: {image_size: 28, channels: 1, method: rescale}
     augment: {groups: {policy: digits}}
     backbone: {groups: {backbone: none}}

@@ -25,6 +25,7 @@ def test_the_defaults_are_added_and_the_rest_stays(project: Path) -> None:
     photos = project.parent / "project-photos"
     assert prepare() == [
         f"params.yaml: pipelines.tiny.download: added depends_on: {photos}",
+        "params.yaml: pipelines.tiny.split: added depends_on: conf/split.yaml",
         "params.yaml: pipelines.tiny.augment.groups: added the default policy: none",
         "params.yaml: pipelines.tiny.backbone.groups: added the default backbone: none",
         "params.yaml: pipelines.tiny.train.groups: added the default model: convnet, "

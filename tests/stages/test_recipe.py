@@ -46,7 +46,8 @@ def test_another_recipe_and_back_gives_the_same_bytes(checkout: Path) -> None:
     pipelines = sections(checkout / "params.yaml")["pipelines"]
     for pipeline, chosen in sections(checkout / "conf" / "recipe" / "best.yaml").items():
         for stage, section in chosen.items():
-            added = {"depends_on": "conf/train.yaml"} if stage == "train" else {}
+            reads = stage in ("split", "train")
+            added = {"depends_on": f"conf/{stage}.yaml"} if reads else {}
             assert pipelines[pipeline][stage] == section | added
     assert apply_recipe("standard", []) == changed
     assert (checkout / "params.yaml").read_bytes() == before

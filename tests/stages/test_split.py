@@ -258,3 +258,38 @@ def test_near_duplicates_that_are_not_looked_for(project: Path, value: str) -> N
     stage("split", "pipeline=tiny")
     pairs, summary = read_near_duplicates(PAIRS)
     assert (len(pairs), summary) == (0, {"distance": None})
+
+
+def test_corrections_are_applied_counted_and_shown(run_stage: Run, project: Path) -> None:
+    stage("download", "pipeline=tiny")
+    stage("split", "pipeline=tiny")
+    file = Path("data/split/tiny.csv")
+    before, text = read_manifest(file), file.read_text()
+    Path("corrections.csv").write_text(
+        "id,class\nred/000.png,blue\nblue/001.png,drop\ngreen/002.png,green\n"
+    )
+    given = "split.corrections=corrections.csv"
+    _, _, output = run_stage("split", "pipeline=tiny", given)
+    assert "corrections of corrections.csv: 1 relabelled, 1 dropped, 1 kept\n" in output
+    assert "pipelines.tiny.split.depends_on to corrections.csv (now conf/split.yaml)" in output
+    after = read_manifest(file)
+    assert list(after.columns) == [
+        *["id", "class", "label", "sha256", "given", "correction", "split"],
+    ]
+    assert set(after["id"][after["split"] != before["split"]]) == {"blue/001.png"}
+    relabelled = after.set_index("id").loc["red/000.png"]
+    assert (relabelled["class"], relabelled["given"]) == ("blue", "red")
+    stage("normalize", "pipeline=tiny")
+    page = " ".join(Path("data/overview/tiny/section.html").read_text("utf-8").split())
+    assert "(split.corrections): 1 images have another class than the dataset gives them" in page
+    run_stage("split", "pipeline=tiny")
+    assert file.read_text() == text
+
+
+def test_a_correction_of_no_image_is_one_line(run_stage: Run, project: Path) -> None:
+    stage("download", "pipeline=tiny")
+    Path("corrections.csv").write_text("id,class\nred/none.png,blue\n")
+    status, error, _ = run_stage("split", "pipeline=tiny", "split.corrections=corrections.csv")
+    assert (status, error.count("\n")) == (1, 1)
+    assert "split: pipelines.tiny.split: corrections: corrections.csv: the dataset has no" in error
+    assert not Path("data/split/tiny.csv").exists()

@@ -3,8 +3,9 @@
 $ python -m classifier.apps.app        # or: make app
 
 Each registered model has a tab: with a sketchpad for models of grey images, and with a field for
-photos for models of colour images. Only this machine can open the page, and the page loads nothing
-from other servers.
+photos for models of colour images. A pipeline has one more if ``python -m stages.suspects`` listed
+its labels that may be wrong. Only this machine can open the page, and the page loads nothing from
+other servers.
 """
 
 import argparse
@@ -31,6 +32,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import gradio as gr
 from gradio.components.image_editor import EditorValue
 from gradio.data_classes import ImageData
+
+from classifier.apps.wrong_labels import add_tab, found_suspects
 
 LARGEST_FILE = "20mb"
 OVERLAY, SKETCHPAD = 336, 400  # pixels: the longer side; height and width
@@ -171,6 +174,8 @@ def build_page(root: Path) -> gr.Blocks:
                     concurrency_limit=1,
                     concurrency_id="model",
                 )
+        for suspects in found_suspects(root):
+            add_tab(suspects)
         page.load(latest, outputs=dropdowns, queue=False)
     return page
 

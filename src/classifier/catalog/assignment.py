@@ -55,8 +55,11 @@ def assign_splits(
     An official test or validation split stays as it is; the other splits are made of the other
     images. Images that are identical to one of an official split are dropped from the others.
 
+    Corrected images are divided as if they had their given classes, so that no other image moves
+    because of a correction; all else goes by the corrected ones.
+
     Args:
-        table: of :func:`list_images`.
+        table: of :func:`list_images`, or of :func:`classifier.catalog.corrections.correct`.
         validation, test, train: a fraction of the images if below 1, otherwise their number.
             ``test=None`` wants the dataset's official test split. ``train=None`` takes all
             images that the other two leave. An official split has its own size.
@@ -90,9 +93,11 @@ def assign_splits(
             size is no fraction, there is no such fold, or a class has fewer images than there are
             folds.
     """
-    table = table.assign(split="", bound=_bound(table, near))
+    corrected = "correction" in table
+    removed = table["correction"] == DROPPED if corrected else pd.Series(False, table.index)
+    table = table.assign(split="", bound=_bound(table, near), removed=removed)
     if conflicting_labels == "drop":
-        table.loc[find_conflicts(table).index, "split"] = DROPPED
+        table.loc[find_conflicts(table[~removed]).index, "split"] = DROPPED
     if folds is None:
         own = _official(table, test, official)
     else:
@@ -100,7 +105,8 @@ def assign_splits(
         own, test = pd.Series("", index=table.index, dtype=object), 0
     if duplicates == "drop":
         # Official images come first, so that the official splits keep all their images.
-        order = own.map({"test": 0, "validation": 1}).fillna(2).sort_values(kind="stable").index
+        places = own.map({"test": 0, "validation": 1}).fillna(2) + 3 * removed
+        order = places.sort_values(kind="stable").index
         table.loc[find_duplicates(table.loc[order]).index, "split"] = DROPPED
     sizes = {"test": 0 if test is None else test, "validation": validation, "train": train}
     kept = [name for name in ("test", "validation") if (own == name).any()]
@@ -123,7 +129,7 @@ def assign_splits(
         if near is not None:
             _leaks(table, own, near, name, leaking)
     if folds is not None:
-        rows = in_fold(table[table["split"] == ""], fold, folds, seed)
+        rows = in_fold(_as_given(table[table["split"] == ""]), fold, folds, seed)
         table.loc[rows, "split"] = "test"
         log.info("fold %d of %d is the test split: %s images", fold, folds, f"{len(rows):,}")
     apart: dict[str, str] = {}
@@ -136,9 +142,10 @@ def assign_splits(
         else:
             counts = counts_of(sizes, len(free))
             divide = stratify_groups if grouped else stratify
-            split = divide(free, counts, np.random.default_rng(seed))
+            split = divide(_as_given(free), counts, np.random.default_rng(seed))
             shares = {name: count / len(free) for name, count in counts.items()}
         filled = table.assign(split=split.reindex(table.index).fillna(table["split"]))
+        filled.loc[removed, "split"] = DROPPED
         rare = _rare(filled, [*apart])
         if not rare:
             break
@@ -150,7 +157,13 @@ def assign_splits(
         _log_apart(table, apart, rare_classes)
     if method == "hash" or grouped:
         log_shares(split, shares, method)
-    return _renumbered(filled.drop(columns=["official", "group", "bound"]))
+    internal = ["official", "group", "bound", "removed", *(["stratum"] if corrected else [])]
+    return _renumbered(filled.drop(columns=internal))
+
+
+def _as_given(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the labels before their correction."""
+    return table.assign(label=table["stratum"]) if "stratum" in table else table
 
 
 def _official(table: pd.DataFrame, test: float | None, official: str) -> pd.Series:
@@ -282,7 +295,8 @@ def _set_apart(table: pd.DataFrame, rare: list[str], rare_classes: RareClasses) 
     free = table["split"] == ""
     bound = table["bound"].isin(table["bound"][of_rare & free])
     table = table.assign(split=table["split"].mask(bound & free, "train"))
-    for name in sorted(set(rare) - set(table["class"][table["split"] == "train"])):
+    trained = (table["split"] == "train") & ~table["removed"]
+    for name in sorted(set(rare) - set(table["class"][trained])):
         raise InputError(
             f"rare_classes is train_only, but class '{name}' has no image to train on: add images, "
             "leave it out with split.classes, or set rare_classes: drop"

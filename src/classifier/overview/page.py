@@ -62,7 +62,8 @@ def write_overview(
     Args:
         images: id, class, split, and the columns of
             :meth:`classifier.overview.measures.Measures.table`.
-        splits: class and split of every image, those of no split too.
+        splits: class and split of every image, those of no split too; and ``correction``, if labels
+            were corrected.
         pairs, near: of :func:`classifier.catalog.near_duplicates.read_near_duplicates`.
     """
     images.to_csv(folder / IMAGES, index=False, lineterminator="\n")
@@ -97,6 +98,7 @@ def write_overview(
         near=near,
         strips=[class_strip(folder, images, name, read) for name in shown],
         class_count=images["class"].nunique(),
+        corrections=correction_counts(splits),
     )
     (folder / SECTION).write_text(section, "utf-8")
     page = templates.get_template("data.html.jinja").render(title=title, section=section)
@@ -113,6 +115,16 @@ def class_table(splits: pd.DataFrame) -> pd.DataFrame:
     counts = counts.reindex(splits["class"].unique(), columns=columns, fill_value=0)
     counts["all"] = counts.sum(axis=1)
     return counts if len(counts) <= ROWS else counts.sort_values("all", kind="stable")[:ROWS]
+
+
+def correction_counts(splits: pd.DataFrame) -> dict[str, int] | None:
+    """The numbers of images relabelled, dropped and kept by corrections; None without any."""
+    if "correction" not in splits:
+        return None
+    return {
+        name: int((splits["correction"] == name).sum())
+        for name in ("relabelled", "dropped", "kept")
+    }
 
 
 def size_text(images: pd.DataFrame) -> str:

@@ -118,19 +118,3 @@ def least_certain(table: pd.DataFrame, count: int) -> pd.DataFrame:
     Like the other selections, it is by rounded figures; equal ones are in the order of the ids.
     """
     return table.sort_values(["probability", "id"]).head(count)
-
-
-def suspicious_labels(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    """At most ``count`` wrong predictions that may be a wrong label, highest probability first.
-
-    A label is suspicious if the predicted class is at least as probable as it is on average on
-    the images of that class: Northcutt et al., Confident learning: estimating uncertainty in
-    dataset labels, 2021. Use it only on images that the network was not trained on.
-
-    Args:
-        table: of :func:`predictions_table`.
-    """
-    averages = {name: rows[f"p({name})"].mean() for name, rows in table.groupby("class")}
-    thresholds = table["predicted"].map(averages).astype(float)  # NaN: a class without images
-    suspicious = table[~table["correct"] & (table["probability"] >= thresholds)]
-    return suspicious.sort_values(["probability", "id"], ascending=[False, True]).head(count)

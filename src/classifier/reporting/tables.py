@@ -7,9 +7,10 @@ import pandas as pd
 from sklearn import metrics as sk
 
 from classifier.reporting.calibration import apply_temperature, reliability_table
+from classifier.reporting.label_errors import label_errors
 from classifier.reporting.metrics import bootstrap_intervals
 from classifier.reporting.precision_recall import average_precisions
-from classifier.reporting.predictions import Predictions, suspicious_labels
+from classifier.reporting.predictions import Predictions
 from classifier.saved.rounding import significant_table
 
 
@@ -51,7 +52,7 @@ def evaluation_tables(
         "confusion": confusion.reset_index(),
         "intervals": significant_table(intervals),
         "calibration": pd.concat(calibration, ignore_index=True),
-        "suspicious": suspicious_labels(both_splits, count),
+        "suspicious": label_errors(both_splits).head(count),
     }
 
 

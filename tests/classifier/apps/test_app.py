@@ -1,12 +1,16 @@
 """The web page's predictions for drawings and photos, by registered models."""
 
+import json
 import sys
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
+from PIL import Image
 
 from classifier.apps import app
+from classifier.apps.wrong_labels import add_tab, found_suspects
 from classifier.images.pixels import ImageError
 from conftest import CLASSES, png
 
@@ -44,6 +48,29 @@ def test_a_page_has_every_registered_model(finished: Path) -> None:
     assert "tiny" in labels
     assert "Drop or photograph one" in labels
     assert "Draw one" not in labels  # tiny's images have colours
+
+
+def test_a_tab_for_labels_that_may_be_wrong(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "suspects" / "tiny"
+    folder.mkdir(parents=True)
+    about = {"pipeline": "tiny", "classes": ["a", "b"], "corrections": "c.csv"}
+    (folder / "about.json").write_text(json.dumps(about))
+    (folder / "suspects.csv").write_text(
+        "id,class,probability_of_class,suggested,probability,decision,picture\n"
+        "a/1,a,0.1,b,0.9,,0000.png\n"
+    )
+    Image.new("RGB", (8, 8)).save(folder / "0000.png")
+    with gr.Blocks() as page:
+        add_tab(found_suspects(tmp_path)[0])
+    labels = {getattr(block, "label", None) for block in page.blocks.values()}
+    values = {getattr(block, "value", None) for block in page.blocks.values() if block}
+    assert {"tiny: labels", "Its class"} <= labels
+    assert {"Keep", "Relabel", "Drop"} <= {value for value in values if isinstance(value, str)}
+    decided = {event.fn.__name__: event.fn for event in page.fns.values() if event.fn}
+    number, picture, text, suggested = decided["decide"](0, "b")
+    assert (number, picture.size, suggested) == (0, (8, 8), "b")
+    assert "Decision: **now b**" in text
+    assert (tmp_path / "c.csv").read_text() == "id,class\na/1,b\n"
 
 
 def test_there_are_no_models_yet(

@@ -6,26 +6,18 @@ import pandas as pd
 from classifier.reporting.predictions import (
     least_certain,
     predictions_table,
-    suspicious_labels,
     worst_mistakes,
 )
 
 CLASSES = ["a", "b", "c"]
 
 
-def test_a_planted_wrong_label_is_suspicious_and_a_hard_image_is_not() -> None:
+def test_the_worst_mistake_and_the_least_certain_prediction() -> None:
     probabilities = np.array(
         [[0.9, 0.05, 0.05]] * 3 + [[0.1, 0.8, 0.1]] * 3 + [[0.05, 0.9, 0.05], [0.5, 0.4, 0.1]]
     )
     labels = np.array([0, 0, 0, 1, 1, 1, 0, 1])  # the last two predictions are wrong
     table = predictions_table(pd.Series(list("stuvwxyz")), labels, probabilities, CLASSES)
     assert table["id"][~table["correct"]].tolist() == ["y", "z"]
-    assert suspicious_labels(table, 10)["id"].tolist() == ["y"]
     assert worst_mistakes(table, 1)["id"].tolist() == ["y"]
     assert least_certain(table, 1)["id"].tolist() == ["z"]
-
-
-def test_a_network_without_mistakes_has_no_suspicious_labels() -> None:
-    labels = np.arange(50) % 3
-    table = predictions_table(pd.Series(map(str, range(50))), labels, np.eye(3)[labels], CLASSES)
-    assert suspicious_labels(table, 10).empty

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from classifier.reporting.calibration import reliability_table
+from classifier.reporting.label_errors import label_errors
 from classifier.reporting.metrics import compute_metrics
 from classifier.reporting.predictions import (
     least_certain,
     predictions_table,
-    suspicious_labels,
     worst_mistakes,
 )
 from classifier.saved.rounding import (
@@ -60,7 +60,7 @@ def test_last_bits_change_no_table_and_no_order() -> None:
             (
                 table,
                 least_certain(table, 100),
-                suspicious_labels(table, 100),
+                label_errors(table).head(100),
                 reliability_table(labels, probabilities),
                 pd.DataFrame([compute_metrics(labels, probabilities)])[["accuracy", "macro_f1"]],
             )
