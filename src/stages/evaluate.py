@@ -29,7 +29,7 @@ def evaluate(config: Evaluate) -> None:
     from classifier.reporting.pictures import draw_pictures
     from classifier.reporting.predictions import predict_split
     from classifier.reporting.report import count_repeated, leaked_images, render_report
-    from classifier.reporting.slices import features
+    from classifier.reporting.slices import FEWEST, features
     from classifier.reporting.tables import evaluation_tables
     from classifier.saved.model_size import model_size
     from classifier.saved.saving import fingerprint, load_model
@@ -105,6 +105,10 @@ def evaluate(config: Evaluate) -> None:
     log.info(
         "%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(test.labels):,}"
     )
+    if small := metrics["slices"]["too_small"]:
+        log.info(
+            "no slices: %s sources and groups with fewer than %d test images", f"{small:,}", FEWEST
+        )
     if untested := tables["classes"].query("images == 0")["class"].tolist():
         log.warning(
             "%d of %d classes have no test image, and no figure: %s",

@@ -214,7 +214,7 @@ CORRUPTIONS = {
     "darkness": Corruption(_brightness, (0.6, 0.3, 0.15), "{:g} of the light"),
     "brightness": Corruption(_brightness, (1.5, 2, 3), "{:g} times the light"),
     "low contrast": Corruption(_contrast, (0.4, 0.2, 0.05), "{:g} of the contrast"),
-    "JPEG compression": Corruption(_jpeg, (25, 15, 7), "quality {:g}"),
+    "compression": Corruption(_jpeg, (25, 15, 7), "JPEG, quality {:g}"),
     "rotation": Corruption(_rotation, (10, 25, 45), "{:g} degrees"),
     "occlusion": Corruption(_occlusion, (5, 15, 30), "{:g} % covered"),
     "low resolution": Corruption(_resolution, (0.6, 0.4, 0.25), "{:g} of the pixels a side"),

@@ -164,7 +164,7 @@ def describe_corruptions(corruptions: pd.DataFrame) -> str:
         return f"No change lowers the accuracy of {_percent(unchanged)} on the images as they are."
     text = (
         f"The accuracy falls from {_percent(unchanged)} on the images as they are to "
-        f"{_percent(strong['accuracy'])} with strong {strong['corruption']}, which costs most. "
+        f"{_percent(strong['accuracy'])} under {strong['corruption']} (strong), which costs most. "
     )
     if mild["accuracy"] >= unchanged:
         return text + "No mild change costs anything."
@@ -190,7 +190,7 @@ def describe_slices(slices: pd.DataFrame, small: int) -> str:
             "others."
         )
     if small:
-        text += f" Left out: {small:,} sources or groups with fewer than {FEWEST} test images."
+        text += f" Sources and groups with fewer than {FEWEST} test images are left out: {small:,}."
     return text
 
 
@@ -198,10 +198,10 @@ def describe_coverage(coverage: pd.DataFrame, metrics: Mapping[str, float]) -> s
     """Two sentences: what leaving the least sure images to a person would bring."""
     row_of = {row["coverage"]: row for row in coverage.to_dict("records")}
     return (
-        f"The model is right on {_percent(row_of[1.0]['accuracy'])} of all images. If it answers "
+        f"The model is right on {100 * row_of[1.0]['accuracy']:.2f} % of all images. If it answers "
         f"only the 90 % that it is surest of, those with a probability of "
         f"{row_of[0.9]['probability']:.3f} or more, it is right on "
-        f"{_percent(metrics['accuracy_at_90'])} of them."
+        f"{100 * metrics['accuracy_at_90']:.2f} % of them."
     )
 
 
