@@ -38,6 +38,7 @@ repro: setup ## Run the pipelines: every stage whose inputs changed (RECIPE=best
 	$(if $(RECIPE),python -m stages.recipe $(RECIPE))
 	python -m stages.prepare
 	dvc repro
+	@python -m stages.results
 
 ##@ Check
 

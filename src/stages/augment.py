@@ -9,6 +9,7 @@ from classifier.storage.arrays import ArrayWriter
 from classifier.storage.splits import batches, read_split
 from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.errors import InputError
+from classifier.support.startup_lines import import_tensorflow
 from stages.configuration import build, configured
 from stages.layout import needed, output
 from stages.schemas import Augment
@@ -28,6 +29,7 @@ def augment(config: Augment) -> None:
             f"set copies: 0, or pipelines.{config.pipeline}.normalize.storage: arrays"
         )
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    import_tensorflow()
     from classifier.augmentation.policy import augment_array, check_policy, to_config
 
     layers = [
@@ -54,7 +56,13 @@ def augment(config: Augment) -> None:
                         for image in augment_array(batch, layers, seed):
                             copies.append(image)
             np.save(folder / "copies_labels.npy", np.tile(labels, config.copies))
-    log.info("%d layers, %d copies", len(layers), config.copies)
+    if layers:
+        names = ", ".join(layer.name for layer in layers)
+        log.info("each epoch changes the training images anew: %s", names)
+    else:
+        log.info("the training images stay as they are")
+    if config.copies:
+        log.info("changed copies of each training image, written once: %d", config.copies)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from classifier.sources.source import Source
 from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.checksum import verify
 from classifier.support.errors import InputError
+from classifier.support.startup_lines import import_tensorflow
 from stages.access import machine_access
 from stages.configuration import build, configured
 from stages.layout import BACKBONE, CARD, output
@@ -25,8 +26,9 @@ def backbone(config: Backbone) -> None:
     with locked(target), atomic_folder(target) as folder:
         if chosen.network is None:
             write_json(folder / CARD, {"name": None})
-            log.info("none: the network is trained from scratch")
+            log.info("no pretrained network: the network is trained from scratch")
             return
+        import_tensorflow()
         from classifier.saved.saving import save_model
 
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".weights") as temporary:
@@ -35,7 +37,8 @@ def backbone(config: Backbone) -> None:
             network = build("backbone.network", chosen.network, file if source else None)
         save_model(network, folder / BACKBONE)
         write_json(folder / CARD, card(chosen, network.count_params()))
-    log.info("%s: %s weights", chosen.name, f"{network.count_params():,}")
+    weights = f"{network.count_params():,}"
+    log.info("%s, trained on %s: %s weights", chosen.name, chosen.trained_on, weights)
 
 
 def fetch(config: Backbone, file: Path) -> Source:

@@ -25,16 +25,19 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from pydantic import ValidationError
 
 from classifier.support.errors import InputError, nearest, refused_by_the_machine
+from stages.announce import announced
 from stages.params import pipelines
 from stages.schemas import SCHEMAS
 from stages.validation import known_keys, one_line
 
 Config = TypeVar("Config")
-# Hydra writes nothing to the checkout: no outputs/, no log file. The log of tf2onnx is long, and of
-# no use to a user.
+# Hydra writes nothing to the checkout: no outputs/, no log file. The logs of tf2onnx and TensorFlow
+# (each "Assets written to") are of no use to a user.
 QUIET = {
     "hydra/job_logging": "stdout",
     "+hydra.job_logging.loggers.tf2onnx.level": "WARNING",
+    "+hydra.job_logging.loggers.tensorflow.level": "WARNING",
+    "+hydra.job_logging.loggers.absl.level": "WARNING",
     "hydra.output_subdir": "null",
     "hydra.run.dir": ".",
     "hydra.sweep.dir": "'${hydra.runtime.cwd}/.dvc/tmp/multirun/${now:%Y-%m-%d %H:%M:%S}'",
@@ -81,8 +84,11 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
     def run(config: DictConfig) -> float | None:
         os.chdir(HydraConfig.get().runtime.cwd)  # a worker of Ray starts in the folder of its node
         try:
-            check_groups(name, config, HydraConfig.get().runtime.choices)
-            return stage(validated(schema, config))
+            choices = HydraConfig.get().runtime.choices
+            check_groups(name, config, choices)
+            checked = validated(schema, config)
+            with announced(name, checked, choices):
+                return stage(checked)
         except InputError as error:  # Hydra would print a line of its own before ours
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 raise  # for the sweeper to count

@@ -13,6 +13,7 @@ from classifier.catalog.manifest import left_out, read_manifest
 from classifier.catalog.near_duplicates import read_near_duplicates
 from classifier.formats.contents import CONTENTS, read_contents
 from classifier.support.atomic import atomic_folder, write_json
+from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import BASE, main_checkout, needed, output
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 def evaluate(config: Evaluate) -> None:
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    import_tensorflow()
     from classifier.reporting.failures import draw_failures, find_failures
     from classifier.reporting.metrics import evaluate_predictions
     from classifier.reporting.pictures import draw_pictures
@@ -103,7 +105,10 @@ def evaluate(config: Evaluate) -> None:
         )
         record(folder, name, model.name, weights, {"test": metrics, "model": size}, tables, report)
     log.info(
-        "%s: %.2f %% of %s test images", name, 100 * metrics["accuracy"], f"{len(test.labels):,}"
+        "%.2f %% of %s test images are right; the report: %s",
+        100 * metrics["accuracy"],
+        f"{len(test.labels):,}",
+        output("evaluate", name) / "report.html",
     )
     if small := metrics["slices"]["too_small"]:
         log.info(

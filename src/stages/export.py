@@ -14,6 +14,7 @@ from classifier.images.preprocessing import PREPROCESSING
 from classifier.serving.promotion import Score, check_evaluated, check_thresholds, refusal
 from classifier.storage.splits import read_split
 from classifier.support.atomic import atomic_folder, write_json
+from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.configuration import configured
 from stages.layout import BASE, main_checkout, needed, output
@@ -29,6 +30,7 @@ def export(config: Export) -> None:
     metrics = json.loads(needed("evaluate", config.pipeline, "metrics.json").read_text("utf-8"))
     check_thresholds(metrics, config.thresholds)
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    import_tensorflow()
     from classifier.saved.rounding import order_of_magnitude, significant
     from classifier.saved.saving import fingerprint, load_model
     from classifier.serving.exporting import Classifier, check_saved_model, export_saved_model
@@ -57,7 +59,7 @@ def export(config: Export) -> None:
                 "utf-8",
             )
         difference = check_saved_model(folder, images, expected, config.tolerance)
-        log.info("the SavedModel differs by %.2g at most from the Keras model", difference)
+        log.info("the SavedModel's probabilities differ from the Keras model's by %.2g", difference)
         runtimes = export_runtimes(
             config.runtimes,
             model,

@@ -122,7 +122,7 @@ def normalize(config: Normalize) -> None:
         log.info("%s", line)
     for line in counts.warnings():
         log.warning("%s", line)
-    log.info("%s images of %s", f"{len(kept):,}", shape)
+    log.info("%s images of %d x %d pixels, channels: %d", f"{len(kept):,}", *shape)
 
 
 def _check_every_class(index: pd.DataFrame, classes: list[str], assigned: pd.DataFrame) -> None:

@@ -12,6 +12,8 @@ import pandas as pd
 
 from classifier.catalog.assignment import assign_splits
 from classifier.catalog.manifest import (
+    DROPPED,
+    SPLITS,
     chosen_classes,
     find_conflicts,
     find_duplicates,
@@ -47,7 +49,12 @@ def split(config: Split) -> None:
         log.warning(
             "identical images with several classes (%s): %s", config.conflicting_labels, names
         )
-    log.info("%d images repeat an earlier one (%s)", len(find_duplicates(table)), config.duplicates)
+    if repeated := len(find_duplicates(table)):
+        log.info(
+            "images that repeat an earlier one: %s (duplicates: %s)",
+            f"{repeated:,}",
+            config.duplicates,
+        )
     near, found = near_duplicates(config, table, source, file)
     table = assign_splits(
         table,
@@ -70,7 +77,9 @@ def split(config: Split) -> None:
         write_near_duplicates(output("near_duplicates", config.pipeline), table, near, found)
         write_manifest(target, table)
     counts = table["split"].value_counts()
-    log.info("%s", ", ".join(f"{counts[name]:,} {name}" for name in counts.index))
+    log.info("%s", ", ".join(f"{counts.get(name, 0):,} {name}" for name in SPLITS))
+    if DROPPED in counts:
+        log.info("left out, as the parameters of the split say: %s", f"{counts[DROPPED]:,}")
 
 
 def near_duplicates(

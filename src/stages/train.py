@@ -8,6 +8,7 @@ from typing import Any
 
 from classifier.support.directions import higher_is_better
 from classifier.support.errors import InputError
+from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.base import base_card, with_base_file, with_fixed_base
 from stages.configuration import build, choice, configured
@@ -28,6 +29,7 @@ def train(config: Train) -> float:
             "count twice as often as they should: set one of them"
         )
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    import_tensorflow()
     from classifier.training import session
 
     session.begin(config)
@@ -77,7 +79,15 @@ def train_with(workers: Any, config: Train) -> float:
         run.log_file(folder / "history.csv")
         saved = saving.save_forms(model, progress / "best.keras", folder, views)
         run.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
-    log.info("%d epochs in %.0f s", len(history), seconds)
+    kept = history.loc[history["kept"].idxmax()]
+    log.info(
+        "%d epochs in %.0f s; the best one is epoch %d, with a %s of %.4f",
+        len(history),
+        seconds,
+        kept["epoch"],
+        config.monitor,
+        best,
+    )
     report_sweep(name, f"best_{config.monitor}")
     return best if higher_is_better(config.monitor) else -best  # Optuna maximizes it
 

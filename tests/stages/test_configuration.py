@@ -1,5 +1,6 @@
 """Bad configuration stops a stage before any work, in one line that says what to do."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -363,3 +364,12 @@ def test_any_section_of_params_fits_or_is_one_line(
         assert not done
     else:
         assert isinstance(done[0], SCHEMAS["split"])
+
+
+def test_a_stage_says_what_it_does_and_how_long_it_took(run_stage: Run) -> None:
+    _, _, output = run_stage("download", "pipeline=tiny")
+    first, *_, last = output.splitlines()
+    assert first == "tiny, download: gets the dataset tiny"
+    assert re.fullmatch("tiny, download: done in [0-9]+ s", last)
+    _, _, output = run_stage("split", "pipeline=tiny", "validation=1000")
+    assert output.splitlines() == ["tiny, split: divides the images into train, validation and test"]

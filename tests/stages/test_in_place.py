@@ -130,7 +130,7 @@ def test_dvc_repro_notices_each_change_and_keeps_no_photo(tmp_path: Path) -> Non
     def repro() -> str:
         return command("dvc", "repro", "normalize@tiny", cwd=project).stdout
 
-    assert "45 images of (16, 16, 3)" in repro()
+    assert "45 images of 16 x 16 pixels" in repro()
     sizes = {path.stat().st_size for path in photos.rglob("*.png")}
     kept = [path for path in (project / ".dvc" / "cache").rglob("*") if path.is_file()]
     assert len(kept) > 3
@@ -141,6 +141,6 @@ def test_dvc_repro_notices_each_change_and_keeps_no_photo(tmp_path: Path) -> Non
     photo.write_bytes(png((200, 40, 40), seed=77))
     assert "Running stage 'normalize@tiny'" in repro()
     photo.unlink()
-    assert "44 images of (16, 16, 3)" in repro()
+    assert "44 images of 16 x 16 pixels" in repro()
     photo.write_bytes(png((200, 40, 40), seed=78))
-    assert "45 images of (16, 16, 3)" in repro()
+    assert "45 images of 16 x 16 pixels" in repro()

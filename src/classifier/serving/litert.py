@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from classifier.support.startup_lines import without_startup_lines
+
 
 class LiteRTModel:
     """A LiteRT model as a function: uint8 images (N, H, W, C) to float32 (N, classes).
@@ -14,10 +16,11 @@ class LiteRTModel:
     """
 
     def __init__(self, file: Path):
-        from ai_edge_litert.interpreter import Interpreter
+        with without_startup_lines():
+            from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter = Interpreter(str(file), num_threads=os.cpu_count())
-        self._interpreter.allocate_tensors()
+            self._interpreter = Interpreter(str(file), num_threads=os.cpu_count())
+            self._interpreter.allocate_tensors()
         (images,) = self._interpreter.get_input_details()
         (probabilities,) = self._interpreter.get_output_details()
         self._input, self._output = images["index"], probabilities["index"]

@@ -32,7 +32,7 @@ from classifier.tracking.registry import (
     tag_version,
     version_with_tags,
 )
-from classifier.tracking.runs import resumed_run, run_of_model, unlogged
+from classifier.tracking.runs import metrics_of_model, resumed_run, run_of_model, unlogged
 from classifier.tracking.store import FINGERPRINT, PREPROCESSING, store_file
 from classifier.tracking.sweeps import VALUES as SWEEP_VALUES
 from classifier.tracking.sweeps import finished_run, log_to_sweep, sweep_table
@@ -52,6 +52,7 @@ __all__ = [
     "finished_run",
     "fixed_uri",
     "log_to_sweep",
+    "metrics_of_model",
     "named_version",
     "promote",
     "reason",

@@ -262,17 +262,37 @@ def run_of_model(
     """
     with reaching_the_store():
         experiment_id = open_store(root, experiment)
-        runs = MlflowClient().search_runs(
-            [experiment_id],
-            f"tags.{FINGERPRINT} = '{fingerprint}'",
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )
-        if runs:
-            active = mlflow.start_run(run_id=runs[0].info.run_id)
+        latest = _latest_run(experiment_id, fingerprint)
+        if latest:
+            active = mlflow.start_run(run_id=latest.info.run_id)
         else:
             active = mlflow.start_run(
                 experiment_id=experiment_id, run_name=name, tags={**tags, FINGERPRINT: fingerprint}
             )
         with _ending(mlflow.end_run):
             yield StoredRun(active.info.run_id)
+
+
+@reaching_the_store()
+def metrics_of_model(root: Path, experiment: str, fingerprint: str) -> dict[str, float]:
+    """The metrics of the latest run of the model with this fingerprint; empty if there is none.
+
+    Args:
+        root, experiment: see :func:`open_store`.
+        fingerprint: of the model's weights.
+
+    Raises:
+        InputError: the store cannot be reached.
+    """
+    latest = _latest_run(open_store(root, experiment), fingerprint)
+    return latest.data.metrics if latest else {}
+
+
+def _latest_run(experiment_id: str, fingerprint: str) -> mlflow.entities.Run | None:
+    runs = MlflowClient().search_runs(
+        [experiment_id],
+        f"tags.{FINGERPRINT} = '{fingerprint}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return runs[0] if runs else None

@@ -1,5 +1,6 @@
 """Training: compile, fit, keep the best epoch and the last; resume a training that was killed."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -100,6 +101,8 @@ def fit(
                 validation_data=checked,
                 callbacks=[*callbacks, checkpoint],
                 shuffle=False,
+                # A progress bar, or a line an epoch where the output is no terminal.
+                verbose=1 if sys.stdout.isatty() else 2,
             )
         if stop_on_nan.step is not None:
             raise InputError(
