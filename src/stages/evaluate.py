@@ -11,6 +11,7 @@ import pandas as pd
 
 from classifier.catalog.manifest import left_out, read_manifest
 from classifier.catalog.near_duplicates import read_near_duplicates
+from classifier.formats.contents import CONTENTS, read_contents
 from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
@@ -25,10 +26,12 @@ log = logging.getLogger(__name__)
 def evaluate(config: Evaluate) -> None:
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
     import_tensorflow()
+    from classifier.reporting.failures import draw_failures, find_failures
     from classifier.reporting.metrics import evaluate_predictions
     from classifier.reporting.pictures import draw_pictures
     from classifier.reporting.predictions import predict_split
     from classifier.reporting.report import count_repeated, leaked_images, render_report
+    from classifier.reporting.slices import FEWEST, features
     from classifier.reporting.tables import evaluation_tables
     from classifier.saved.model_size import model_size
     from classifier.saved.saving import fingerprint, load_model
@@ -57,6 +60,23 @@ def evaluate(config: Evaluate) -> None:
         samples=config.bootstrap,
         count=config.mistakes,
     )
+    sliced_by = features(
+        test.images,
+        test.table["id"],
+        read_manifest(needed("overview", name, "images.csv")),
+        groups(output("download", name) / CONTENTS),
+        merged=source["source"] == "merged",
+    )
+    failures = find_failures(
+        partial(model.predict, batch_size=config.batch_size, verbose=0),
+        test,
+        sliced_by,
+        corruption_images=config.corruption_images,
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+    metrics |= failures.metrics
+    tables |= failures.tables
     with atomic_folder(output("evaluate", name)) as folder:
         write_json(folder / "metrics.json", metrics)
         (folder / "weights.sha256").write_text(weights + "\n", "utf-8")
@@ -65,6 +85,7 @@ def evaluate(config: Evaluate) -> None:
         draw_pictures(
             folder, model, test, validation, tables, history, title=name, count=config.mistakes
         )
+        draw_failures(folder, test, tables, title=name, seed=config.seed)
         report = partial(
             render_report,
             folder,
@@ -89,6 +110,10 @@ def evaluate(config: Evaluate) -> None:
         f"{len(test.labels):,}",
         output("evaluate", name) / "report.html",
     )
+    if small := metrics["slices"]["too_small"]:
+        log.info(
+            "no slices: %s sources and groups with fewer than %d test images", f"{small:,}", FEWEST
+        )
     if untested := tables["classes"].query("images == 0")["class"].tolist():
         log.warning(
             "%d of %d classes have no test image, and no figure: %s",
@@ -98,6 +123,12 @@ def evaluate(config: Evaluate) -> None:
         )
     if source["drawn"]:
         log.warning("these images are DRAWINGS: the figures say nothing about photographs")
+
+
+def groups(contents: Path) -> dict[str, str]:
+    """The groups of the images that have one, by id; none for arrays, which have no such table."""
+    entries = read_contents(contents) if contents.exists() else []
+    return {entry.id: entry.group for entry in entries if entry.group and not entry.passed_over}
 
 
 def record(

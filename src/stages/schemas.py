@@ -139,6 +139,7 @@ class Evaluate:
     batch_size: Count
     mistakes: Count
     bootstrap: Count
+    corruption_images: Index
     seed: Seed
 
 

@@ -80,8 +80,11 @@ IN_GIT = {  # the files with figures that a clone, GitHub and a pull request sho
     "reports/tiny/calibration.csv",
     "reports/tiny/classes.csv",
     "reports/tiny/confusion.csv",
+    "reports/tiny/corruptions.csv",
+    "reports/tiny/coverage.csv",
     "reports/tiny/intervals.csv",
     "reports/tiny/metrics.json",
+    "reports/tiny/slices.csv",
     "reports/tiny/suspicious.csv",
 }
 

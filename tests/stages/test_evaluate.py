@@ -1,6 +1,7 @@
 """evaluate: metrics, tables, pictures and the report, and the same in the model's run."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def test_report_stands_alone(finished: Path) -> None:
         "Near-duplicates",
         "Calibration",
         "Suspicious labels",
+        "How it fails",
         "Where the network looked",
         "Model card",
     ):
@@ -49,7 +51,7 @@ def test_report_stands_alone(finished: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_report_says_which_test_images_leaked(
+def test_the_report_says_which_test_images_leaked_and_what_was_not_tried(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "project"
@@ -62,11 +64,29 @@ def test_the_report_says_which_test_images_leaked(
     header = "first,first_split,second,second_split,distance"
     pairs = Path("data/near_duplicates/tiny/pairs.csv")
     pairs.write_text("\n".join([header, *rows]) + "\n")
-    stage("evaluate", "pipeline=tiny")
+    contents = Path("data/raw/tiny/contents.csv")
+    contents.write_text(re.sub(r"(?m)^((red|blue)/.*),,$", r"\1,\2-bush,", contents.read_text()))
+    stage("evaluate", "pipeline=tiny", "corruption_images=0")
+    assert "corruptions" not in json.loads(Path("reports/tiny/metrics.json").read_text())
+    assert "evaluate.corruption_images</code> is 0" in Path("reports/tiny/report.html").read_text()
+    assert "10 test images are left out: 2." in Path("reports/tiny/report.html").read_text()
     assert (
         "2 test images have a near-duplicate among those to train or to validate. Without them, "
         f"{100 * rest['correct'].mean():.2f} % of 7 test images are right"
     ) in Path("reports/tiny/report.html").read_text("utf-8")
+
+
+def test_tables_of_the_failures_agree_with_the_metrics(finished: Path) -> None:
+    folder = finished / "reports" / "tiny"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    corruptions = pd.read_csv(folder / "corruptions.csv", keep_default_na=False)
+    unchanged, changed = corruptions.iloc[0], corruptions.iloc[1:]
+    assert unchanged["corruption"] == "none"
+    assert unchanged["accuracy"] == pytest.approx(metrics["accuracy"])  # a sample of all 9
+    assert changed["accuracy"].mean() == pytest.approx(metrics["corruptions"]["accuracy"], rel=1e-5)
+    coverage = pd.read_csv(folder / "coverage.csv")
+    assert coverage["accuracy"][0] == pytest.approx(metrics["accuracy"], rel=1e-5)
+    assert len(pd.read_csv(folder / "slices.csv")) == metrics["slices"]["tested"] == 0
 
 
 def test_same_run_as_training(finished: Path) -> None:

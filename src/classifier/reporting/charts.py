@@ -138,6 +138,45 @@ def draw_sweep(table: pd.DataFrame, path: Path, *, metric: str, title: str) -> N
     _write(figure, path)
 
 
+def draw_corruptions(table: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Draws accuracy by corruption, a dot per strength, the corruption that costs most on top.
+
+    Args:
+        table: of :func:`classifier.reporting.corruptions.corruption_table`.
+    """
+    unchanged, changed = table.iloc[0], table.iloc[1:]
+    wide = changed.pivot(index="corruption", columns="strength", values="accuracy")
+    wide = wide.sort_values(["strong", "medium", "mild"], ascending=False)
+    strong = changed[changed["strength"] == "strong"].set_index("corruption").loc[wide.index]
+    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    places = range(len(wide))
+    axes.axvline(unchanged["accuracy"], color="#c44", linestyle=":", label="unchanged")
+    axes.hlines(places, strong["low"], strong["high"], color="#c9d3de", linewidth=5, zorder=1)
+    colours = {"mild": "#a9cbee", "medium": "#5b94d0", "strong": "#12437c"}
+    for strength, colour in colours.items():
+        axes.scatter(wide[strength], places, s=46, color=colour, label=strength, zorder=2)
+    axes.set(xlabel="accuracy", xlim=(0, 1.02), yticks=places, yticklabels=wide.index)
+    axes.grid(alpha=0.25)
+    axes.set_title(title)
+    figure.legend(frameon=False, loc="outside lower center", ncols=4)
+    _write(figure, path)
+
+
+def draw_coverage(table: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Draws the accuracy by the share of the images that are answered.
+
+    Args:
+        table: of :func:`classifier.reporting.coverage.coverage_table`.
+    """
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    axes.plot(table["coverage"], table["ideal"], color="#9aa7b5", linestyle=":", label="at best")
+    axes.plot(table["coverage"], table["accuracy"], color="#1f5fa8", marker=".", label="this model")
+    axes.set(xlabel="share of the images answered", ylabel="accuracy", xlim=(0, 1.02), title=title)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    _write(figure, path)
+
+
 def _has_long_names(counts: pd.DataFrame) -> bool:
     return max(len(str(name)) for name in counts.columns) > 4
 

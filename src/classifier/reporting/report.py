@@ -13,6 +13,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from classifier.catalog.manifest import find_conflicts, find_duplicates
+from classifier.reporting.failures import describe_failures
 from classifier.support.directions import direction
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn")  # the figures depend on them
@@ -103,9 +104,11 @@ def render_report(
         shape: height, width and channels of its images.
         source: of ``source.json``; a banner warns of drawn images.
         base: of ``base.json``, what the network began with; its name is None for random weights.
-        metrics: of :func:`classifier.reporting.metrics.evaluate_predictions`.
+        metrics: of :func:`classifier.reporting.metrics.evaluate_predictions` and
+            :func:`classifier.reporting.failures.find_failures`.
         size: of :func:`classifier.saved.model_size.model_size`.
-        tables: of :func:`classifier.reporting.tables.evaluation_tables`.
+        tables: of :func:`classifier.reporting.tables.evaluation_tables` and
+            :func:`classifier.reporting.failures.find_failures`.
         counts: images per split.
         repeated: of :func:`count_repeated`.
         left_out: of :func:`classifier.catalog.manifest.left_out`.
@@ -144,6 +147,7 @@ def render_report(
         leaked=leaked,
         overview=overview,
         suspicious=len(tables["suspicious"]),
+        failures=describe_failures(tables, metrics),
         pictures=pictures,
         origin=origin,
     )

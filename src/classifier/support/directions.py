@@ -14,6 +14,8 @@ DIRECTIONS = {
     "ece": LOWER,
     "scaled_ece": LOWER,
     "scaled_log_loss": LOWER,
+    "aurc": LOWER,
+    "accuracy_at_90": HIGHER,
 }
 
 
