@@ -86,7 +86,7 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
         try:
             choices = HydraConfig.get().runtime.choices
             check_groups(name, config, choices)
-            checked = validated(schema, config)
+            checked: Config = validated(schema, config)
             with announced(name, checked, choices):
                 return stage(checked)
         except InputError as error:  # Hydra would print a line of its own before ours

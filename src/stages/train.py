@@ -79,12 +79,12 @@ def train_with(workers: Any, config: Train) -> float:
         run.log_file(folder / "history.csv")
         saved = saving.save_forms(model, progress / "best.keras", folder, views)
         run.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
-    kept = history.loc[history["kept"].idxmax()]
+    kept = int(history["epoch"][history["kept"] == 1].iloc[0])
     log.info(
         "%d epochs in %.0f s; the best one is epoch %d, with a %s of %.4f",
         len(history),
         seconds,
-        kept["epoch"],
+        kept,
         config.monitor,
         best,
     )

@@ -372,4 +372,6 @@ def test_a_stage_says_what_it_does_and_how_long_it_took(run_stage: Run) -> None:
     assert first == "tiny, download: gets the dataset tiny"
     assert re.fullmatch("tiny, download: done in [0-9]+ s", last)
     _, _, output = run_stage("split", "pipeline=tiny", "validation=1000")
-    assert output.splitlines() == ["tiny, split: divides the images into train, validation and test"]
+    assert output.splitlines() == [
+        "tiny, split: divides the images into train, validation and test"
+    ]

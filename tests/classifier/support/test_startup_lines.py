@@ -27,7 +27,9 @@ def test_start_up_lines_are_dropped_and_others_pass() -> None:
     assert ended("pass") == (0, "E0000 00:00:17 1 some.cc:1] out of memory\nafter\n")
 
 
-@pytest.mark.fault("TensorFlow's import fails, or the process dies in it", "nothing it said is lost")
+@pytest.mark.fault(
+    "TensorFlow's import fails, or the process dies in it", "nothing it said is lost"
+)
 def test_the_last_words_of_a_process_that_dies_pass() -> None:
     status, lines = ended("os.write(2, b'no AVX here\\n'); os.abort()")
     assert status < 0
