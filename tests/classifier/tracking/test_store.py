@@ -5,12 +5,17 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+import forkserver
 from classifier.tracking.store import NOTE, open_store, use_store
+from conftest import COMMANDS, prepared
 
 
 def test_an_experiment_has_a_description_that_a_user_may_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not prepared:  # dozens of migrations make a store
+        forkserver.prepare_mlflow(COMMANDS / "mlflow.db")
+        prepared.append(True)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
     use_store(tmp_path)
