@@ -200,9 +200,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.make_archive(str(home / "photos" / "pets"), "zip", home / "photos" / "pets")
     (home / "data").mkdir()
     images = np.random.default_rng(7).integers(0, 256, (40, 28, 28), np.uint8)
-    digits = {"x_train": images[:30], "x_test": images[30:]}
-    labels = {"y_train": np.arange(30) % 10, "y_test": np.arange(10)}
-    np.savez(home / "data" / "digits.npz", **digits, **labels)
+    x, y = images, np.arange(40) % 10
+    file = home / "data" / "digits.npz"
+    np.savez(file, x_train=x[:30], y_train=y[:30], x_test=x[30:], y_test=y[30:])
 
     assets = project / "exports" / "flowers" / "assets"
     assets.mkdir(parents=True)
@@ -389,8 +389,8 @@ def test_commands_exist_and_print_what_the_page_shows(place: str, checkout: Path
         if "metrics show" in given.text:
             shown = "\n".join("  ".join(line.split()) for line in shown.splitlines())
             printed = those_columns(given.shown, printed)
-        lines = (text.strip().splitlines() for text in (shown, printed))
-        difference = "\n".join(difflib.unified_diff(*lines, "page", "printed", lineterm=""))
+        page, found = (text.strip().splitlines() for text in (shown, printed))
+        difference = "\n".join(difflib.unified_diff(page, found, "page", "printed", lineterm=""))
         assert not difference, f"{place}: {given.text}\n{difference}"
 
 
@@ -402,6 +402,7 @@ def test_what_is_not_checked_is_on_a_page() -> None:
     assert len(COMMANDS) > 150
 
 
+@pytest.mark.slow
 def test_the_model_that_is_added_in_ten_lines(tmp_path: Path) -> None:
     """The function of the page takes what its YAML file has, and answers with probabilities."""
     text = COMPONENTS.read_text("utf-8")
