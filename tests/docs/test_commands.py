@@ -5,7 +5,8 @@ checked in one project with the repository's own configuration: ``stages.new`` a
 programs run; the overrides of a stage compose, and are validated; another program of the project
 reads its options; DVC and make read theirs, and have the stage or the target. An output on a page
 is compared, or the page says that it was measured, on which machine and at which commit:
-``<!-- measured on <machine>, commit <hash> -->`` before the block.
+``<!-- measured on <machine>, commit <hash> -->`` before the block. The commit is the first that
+shows the output.
 """
 
 import argparse
