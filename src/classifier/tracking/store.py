@@ -13,6 +13,16 @@ from classifier.support.errors import InputError
 
 FINGERPRINT = "weights_sha256"  # the tag that finds the run of a model
 PREPROCESSING = "preprocessing_sha256"  # with FINGERPRINT, the tag that finds a model's version
+# The description that MLflow's page of an experiment shows, and what a pipeline's says.
+NOTE = "mlflow.note.content"
+DESCRIPTION = """\
+Trainings of the pipeline `{name}`: each run is one model, from its training to its export.
+
+Useful columns: `best_val_accuracy` (to choose by), `test.accuracy`, `test.log_loss`,
+`training_seconds`, and the parameters that you change. The *Columns* button above the table adds
+them. A run's name says what differs from the run before it. Its artifact `evaluation/report.html`
+is the whole report. `python -m stages.compare {name}` tests the difference between two runs.
+"""
 
 # Messages about tables and threads; errors are raised as exceptions.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -21,6 +31,8 @@ logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
 
 def open_store(root: Path, experiment: str) -> str:
     """Opens the store, creates the experiment if it is new, and returns the experiment's id.
+
+    An experiment without a description gets one. A description that a user wrote stays.
 
     Args:
         root: the checkout. The embedded store is ``mlflow.db`` and ``mlartifacts/`` there.
@@ -35,7 +47,10 @@ def open_store(root: Path, experiment: str) -> str:
         client = MlflowClient()
         known = client.get_experiment_by_name(experiment)
         if known is None:
-            return client.create_experiment(experiment, artifact_location=location)
+            description = {NOTE: DESCRIPTION.format(name=experiment)}
+            return client.create_experiment(
+                experiment, artifact_location=location, tags=description
+            )
         if known.lifecycle_stage == "deleted":
             client.restore_experiment(known.experiment_id)
         if location and known.artifact_location != location:
@@ -43,6 +58,10 @@ def open_store(root: Path, experiment: str) -> str:
                 f"{store_name()} has its artifacts at {known.artifact_location}, not at "
                 f"{location}: move the checkout back, or move mlflow.db and mlartifacts/ "
                 "away to begin a new store"
+            )
+        if NOTE not in known.tags:
+            client.set_experiment_tag(
+                known.experiment_id, NOTE, DESCRIPTION.format(name=experiment)
             )
         return known.experiment_id
 
