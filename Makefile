@@ -1,6 +1,7 @@
 # Everything a user needs: `make help`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
-REQUIREMENTS ?= requirements.txt
+# What .venv has, it keeps.
+REQUIREMENTS ?= $(if $(wildcard .venv/requirements-gpu.installed),requirements-gpu.txt,requirements.txt)
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
 else
@@ -85,7 +86,7 @@ LOCK = echo "backports-strenum<1.3" | uv pip compile --universal --python-versio
 # A group takes the versions of requirements.txt and of the groups before it.
 lock: ## Resolve requirements*.txt anew (needs uv)
 	$(LOCK) pyproject.toml -o requirements.txt
-	$(LOCK) pyproject.toml --extra gpu -c requirements.txt -o requirements-gpu.txt
+	$(LOCK) pyproject.toml --extra gpu --no-emit-package tensorflow-cpu -c requirements.txt -o requirements-gpu.txt
 	files="-c requirements.txt"; for group in $(GROUPS); do \
 	  $(LOCK) --group $$group $$files -o requirements-$$group.txt || exit; \
 	  files="$$files -c requirements-$$group.txt"; \

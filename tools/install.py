@@ -7,11 +7,13 @@ uv installs them in a fraction of pip's time. Where uv cannot be had, or fails, 
 
 import ast
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,6 +92,23 @@ def shown(command: list[str], environment: Mapping[str, str] | None = None) -> i
     return process.wait()
 
 
+def remove_other_tensorflow(file: str) -> None:
+    """Removes TensorFlow with CUDA before the one without is installed, and the other way round.
+
+    They are two packages with the same files: each would be damaged when the other is removed.
+    """
+    pinned = re.findall(r"^(tensorflow|tensorflow-cpu)==", Path(file).read_text("utf-8"), re.M)
+    if not pinned or (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return  # on other machines there is one alone
+    other = "tensorflow" if "tensorflow-cpu" in pinned else "tensorflow-cpu"
+    try:
+        version(other)
+    except PackageNotFoundError:
+        return
+    print(f"Removing {other}: {file} has another TensorFlow", flush=True)
+    subprocess.run([*PIP, "uninstall", "--quiet", "--yes", other], check=True)
+
+
 def install(file: str) -> None:
     """Installs the packages of a requirements file with hashes.
 
@@ -113,6 +132,7 @@ def main(files: list[str]) -> None:
     os.chdir(ROOT)
     for file in files:
         print(f"Installing the packages of {file}", flush=True)
+        remove_other_tensorflow(file)
         install(file)
 
 

@@ -57,13 +57,15 @@ def test_pip_installs_where_uv_fails(
     monkeypatch.setattr(install, "find_uv", lambda: str(program("uv", FAILING)))
     pip = program("pip", "#!/bin/sh\necho 'Collecting numpy==2'\necho pip: $@\n")
     monkeypatch.setattr(install, "PIP", [str(pip)])
-    install.main(["locked.txt"])
+    install.main(["requirements-uv.txt"])
     first, called, reason, failed, done = capsys.readouterr().out.splitlines()
-    assert first == "Installing the packages of locked.txt"
-    assert called.startswith("failing: pip install --require-hashes -r locked.txt --python ")
+    assert first == "Installing the packages of requirements-uv.txt"
+    assert called.startswith(
+        "failing: pip install --require-hashes -r requirements-uv.txt --python "
+    )
     assert reason == "no such index"
     assert failed == "uv failed: pip installs, which takes longer"
-    assert done == "pip: install --require-hashes -r locked.txt --progress-bar off"
+    assert done == "pip: install --require-hashes -r requirements-uv.txt --progress-bar off"
 
 
 @pytest.mark.fault("uv is not in the package index", "pip installs; one line says so")
@@ -91,7 +93,7 @@ def test_pip_fails_too(
     monkeypatch.setattr(install, "find_uv", lambda: None)
     monkeypatch.setattr(install, "PIP", [str(program("pip", FAILING))])
     with pytest.raises(SystemExit) as end:
-        install.install("locked.txt")
+        install.install("requirements-uv.txt")
     assert end.value.code == 2
     assert "no such index" in capsys.readouterr().out
 
@@ -116,6 +118,30 @@ ERROR: THESE PACKAGES DO NOT MATCH THE HASHES
         "Installing collected packages",
         "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES",
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "other"),
+    [("requirements.txt", "tensorflow"), ("requirements-gpu.txt", "tensorflow-cpu")],
+)
+def test_another_tensorflow_is_removed_first(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    program: Callable[[str, str], Path],
+    file: str,
+    other: str,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(install.sys, "platform", "linux")
+    monkeypatch.setattr(install.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(install, "version", lambda name: "2")  # both are installed
+    monkeypatch.setattr(install, "PIP", [str(program("pip", "#!/bin/sh\necho $@\n"))])
+    install.remove_other_tensorflow(file)
+    removing, called = capfd.readouterr().out.splitlines()
+    assert removing == f"Removing {other}: {file} has another TensorFlow"
+    assert called == f"uninstall --quiet --yes {other}"
+    install.remove_other_tensorflow("requirements-app.txt")
+    assert capfd.readouterr().out == ""
 
 
 def pins(lock: Path) -> dict[str, set[str]]:
