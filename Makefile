@@ -30,6 +30,7 @@ $(INSTALLED): $(REQUIREMENTS) pyproject.toml
 	$(PYTHON) -m venv .venv
 	@$(BIN)/python tools/install.py $(REQUIREMENTS)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@rm -f .venv/requirements.installed .venv/requirements-gpu.installed
 	@touch $@
 
 .venv/requirements-%.installed: requirements-%.txt $(INSTALLED)
