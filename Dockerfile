@@ -7,8 +7,8 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends git graphviz make \
  && rm -rf /var/lib/apt/lists/* \
  && git config --system --add safe.directory /pipeline
-COPY requirements.txt /tmp/
-RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt
+COPY requirements.txt requirements-server.txt /tmp/
+RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt -r /tmp/requirements-server.txt
 WORKDIR /pipeline
 ENV PYTHONPATH=/pipeline/src HOME=/tmp
 CMD ["dvc", "repro"]

@@ -1,18 +1,17 @@
 # Everything a user needs: `make help`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
-REQUIREMENTS ?= requirements.txt
+# What .venv has, it keeps.
+REQUIREMENTS ?= $(if $(wildcard .venv/requirements-gpu.installed),requirements-gpu.txt,requirements.txt)
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
 else
 BIN := .venv/bin
 endif
 INSTALLED := .venv/$(basename $(notdir $(REQUIREMENTS))).installed
-DOCS_INSTALLED := .venv/requirements-docs.installed
+# What a command needs beyond these, by the name of its group in pyproject.toml.
+with = $(foreach group,$(1),.venv/requirements-$(group).installed)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
-# MkDocs and Material advertise their successors in each build.
-export NO_MKDOCS_2_WARNING := 1
-export DISABLE_MKDOCS_2_WARNING := true
 # Material for MkDocs and its plugins advertise successors at each start.
 export DISABLE_MKDOCS_2_WARNING ?= true
 export NO_MKDOCS_2_WARNING ?= true
@@ -25,13 +24,17 @@ export NO_MKDOCS_2_WARNING ?= true
 help: ## Say what the targets do
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) ## Create .venv and install the locked dependencies (REQUIREMENTS=requirements-gpu.txt for CUDA)
+setup: $(INSTALLED) $(call with,$(WITH)) ## Create .venv and install the locked packages (REQUIREMENTS=requirements-gpu.txt: for CUDA; WITH=ray: more)
 
-# pip compiles bytecode as it installs; without, importing TensorFlow takes three times as long.
 $(INSTALLED): $(REQUIREMENTS) pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r $(REQUIREMENTS)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python tools/install.py $(REQUIREMENTS)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@rm -f .venv/requirements.installed .venv/requirements-gpu.installed
+	@touch $@
+
+.venv/requirements-%.installed: requirements-%.txt $(INSTALLED)
+	@$(BIN)/python tools/install.py $<
 	@touch $@
 
 repro: setup ## Run the pipelines: every stage whose inputs changed (RECIPE=best: by that recipe)
@@ -47,14 +50,14 @@ reproduce: setup ## Run the pipelines in two fresh clones and compare the bytes 
 
 PYTEST := python -m pytest --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: setup ## Run the tests that answer within minutes: every module, and both pipelines on few images
+test: setup $(call with,app dev) ## Run the tests that answer within minutes: every module, and both pipelines on few images
 	$(PYTEST) -n auto -m "not slow"
 
 # Many of the slow tests wait for servers and other processes: four at a time, also on two cores.
-test-all: setup $(DOCS_INSTALLED) ## Run every test
+test-all: setup $(call with,app dev docs ray server) ## Run every test
 	$(PYTEST) -n 4
 
-lint: setup ## Check style and types
+lint: setup $(call with,app dev) ## Check style and types
 	ruff check .
 	ruff format --check .
 	mypy
@@ -67,25 +70,29 @@ lint: setup ## Check style and types
 docs: docs-build ## Build the documentation and serve it, http://127.0.0.1:8000
 	mkdocs serve --dev-addr 127.0.0.1:8000
 
-docs-build: setup $(DOCS_INSTALLED) ## Build the documentation in site/; a broken link is an error
+docs-build: setup $(call with,app docs) ## Build the documentation in site/; a broken link is an error
 	mkdocs build --strict
-
-$(DOCS_INSTALLED): requirements-docs.txt $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-docs.txt
-	@touch $@
 
 ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
-app: setup ## Open the web page that classifies what you draw or drop, http://127.0.0.1:7860
+app: setup $(call with,app) ## Open the web page that classifies what you draw or drop, http://127.0.0.1:7860
 	python -m classifier.apps.app
 
 ##@ Maintain
 
+GROUPS := uv app learn server ray dev docs
+# uv does not look at the upper bound of a package's Python: from 1.3 on, this one is for 3.10 alone.
+LOCK = echo "backports-strenum<1.3" | uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -c -
+
+# A group takes the versions of requirements.txt and of the groups before it.
 lock: ## Resolve requirements*.txt anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra ray --extra server pyproject.toml -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra dev --extra ray --extra server --extra gpu pyproject.toml -o requirements-gpu.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --group docs -c requirements.txt -o requirements-docs.txt
+	$(LOCK) pyproject.toml -o requirements.txt
+	$(LOCK) pyproject.toml --extra gpu --no-emit-package tensorflow-cpu -c requirements.txt -o requirements-gpu.txt
+	files="-c requirements.txt"; for group in $(GROUPS); do \
+	  $(LOCK) --group $$group $$files -o requirements-$$group.txt || exit; \
+	  files="$$files -c requirements-$$group.txt"; \
+	done
 
 clean: ## Delete the outputs and the MLflow store; the DVC cache stays
 	rm -rf data/raw data/split data/near_duplicates data/normalized data/overview data/augmented data/weights data/suspects models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp/trainings

@@ -19,8 +19,12 @@ from typing import NamedTuple
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import sympy
 import tensorflow as tf
+
+try:
+    import sympy
+except ModuleNotFoundError:
+    raise SystemExit("sympy is missing: make setup WITH=learn") from None
 
 POINT = (2.0, 5.0)
 

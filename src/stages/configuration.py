@@ -332,6 +332,8 @@ def explain(error: Exception, schema: type) -> str:
     """One line for an error of Hydra or OmegaConf, with the nearest valid name."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        if (group, choice) == ("hydra/launcher", "ray"):
+            return "hydra/launcher=ray needs packages of its own: make setup WITH=ray"
         options = error.options or []
         return f"no {group or 'configuration'} '{choice}': {nearest(choice, options)}"
     cause: BaseException = error

@@ -18,7 +18,7 @@ from conftest import command, experiment_id, served_mlflow, stage
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(find_spec("ray") is None, reason="ray is missing: pip install -e '.[ray]'"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="ray is missing: make setup WITH=ray"),
 ]
 
 # Writes a trial's process and node to a file: Hydra calls it on the worker.

@@ -11,11 +11,12 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.errors import MissingConfigException
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conftest import PYTHON, ROOT
-from stages.configuration import QUIET, configured, with_groups
+from stages.configuration import QUIET, configured, explain, with_groups
 from stages.schemas import SCHEMAS
 from stages.validation import known_keys
 
@@ -144,6 +145,15 @@ def test_missing_output_names_the_target_that_makes_it(run_stage: Run, project: 
     status, error, _ = run_stage("split", "pipeline=tiny")
     assert status == 1
     assert "data/raw/tiny/source.json is missing: make it with 'dvc repro download@tiny'" in error
+
+
+@pytest.mark.fault("Ray's launcher without its packages", "one line names the command for them")
+def test_the_launcher_of_ray_without_ray() -> None:
+    missing = MissingConfigException("not found", "hydra/launcher/ray", ["basic", "joblib"])
+    expected = "hydra/launcher=ray needs packages of its own: make setup WITH=ray"
+    assert explain(missing, SCHEMAS["train"]) == expected
+    other = MissingConfigException("not found", "hydra/launcher/rey", ["basic", "ray"])
+    assert explain(other, SCHEMAS["train"]) == "no hydra/launcher 'rey': did you mean 'ray'?"
 
 
 def test_order_is_defaults_then_params_then_command_line(project: Path) -> None:

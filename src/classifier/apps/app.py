@@ -29,9 +29,12 @@ from classifier.support.errors import InputError
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import gradio as gr
-from gradio.components.image_editor import EditorValue
-from gradio.data_classes import ImageData
+try:
+    import gradio as gr
+    from gradio.components.image_editor import EditorValue
+    from gradio.data_classes import ImageData
+except ModuleNotFoundError as error:
+    sys.exit(f"app: the package {error.name} is missing: make setup WITH=app")
 
 from classifier.apps.wrong_labels import add_tab, found_suspects
 

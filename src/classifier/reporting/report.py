@@ -4,7 +4,7 @@ import base64
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,14 @@ PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn")  # the fig
 
 def packages() -> dict[str, str]:
     """The versions of the packages that the figures depend on, as pinned in requirements.txt."""
-    return {name: version(name) for name in PACKAGES}
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return version(f"{name}-cpu")  # TensorFlow without CUDA
 
 
 def environment() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import gradio as gr
@@ -85,3 +86,12 @@ def test_there_are_no_models_yet(
     assert line.startswith("app: no model: ")
     assert line.endswith("run 'dvc repro' first")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.fault("the page without its packages", "one line names the command that installs them")
+def test_the_page_without_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "classifier.apps.app")
+    with pytest.raises(SystemExit) as end:
+        import_module("classifier.apps.app")
+    assert end.value.code == "app: the package gradio is missing: make setup WITH=app"
