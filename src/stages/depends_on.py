@@ -6,7 +6,7 @@ own conf/<stage>.yaml, which is a dependency anyway.
 
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ class Place(Protocol):
 
     kind: Any
     path: str | None
-    parts: "Mapping[str, Place] | None"
+    parts: Any  # of a merged source: places by name
 
 
 def default(stage: str) -> str:
