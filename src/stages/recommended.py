@@ -17,6 +17,7 @@ The values are those of the recipe `standard` (conf/recipe/standard.yaml), by th
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +25,14 @@ import pandas as pd
 from ruamel.yaml.comments import CommentedMap
 
 from classifier.catalog.assignment import assign_splits
+from classifier.catalog.options import SplitOptions
 from classifier.formats.contents import Entry
 from classifier.inspection.near_duplicates import DISTANCE, NearDuplicates
 from classifier.inspection.pictures import Pictures
 from classifier.support.errors import InputError
 from stages.params import round_trip
 
+SPLIT = Path("conf", "split.yaml")
 RECIPE = Path("conf", "recipe", "standard.yaml")
 SMALL = 64  # pixels
 SIZES = (16, 64)  # the smallest and the largest image size from scratch
@@ -156,7 +159,7 @@ def _split(
     """The section with its reasons, and why the split stage would stop."""
     official = bool((table["official"] == "test").any())
     pairs = _movable(table, near) if near and near.pairs else None
-    problem = ""
+    problem, defaults = "", _split_defaults()
     for fraction in FRACTIONS:
         section = _sizes(fraction, official)
         why = "the dataset's own test split" if official else "no test split of its own"
@@ -166,7 +169,7 @@ def _split(
             why += f"; with {FRACTIONS[0]} a class would lack images in a split"
         reasons = [(f"split.validation {fraction}, test {'null' if official else fraction}", why)]
         try:
-            assign_splits(table, near=pairs, **section)
+            assign_splits(table, SplitOptions(**defaults | section), near=pairs)
         except InputError as error:
             problem = problem or str(error)
             continue
@@ -185,6 +188,12 @@ def _split(
         "no size of the splits gives each of them an image of each class",
     )
     return (_sizes(FRACTIONS[0], official), [reason]), [f"the stage split will stop: {problem}"]
+
+
+def _split_defaults() -> dict[str, Any]:
+    """The defaults of conf/split.yaml."""
+    config = round_trip().load(SPLIT)
+    return {field.name: config[field.name] for field in fields(SplitOptions)}
 
 
 def _sizes(fraction: float, official: bool) -> CommentedMap:
