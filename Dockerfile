@@ -11,4 +11,4 @@ COPY requirements.txt requirements-server.txt /tmp/
 RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt -r /tmp/requirements-server.txt
 WORKDIR /pipeline
 ENV PYTHONPATH=/pipeline/src HOME=/tmp
-CMD ["dvc", "repro"]
+CMD ["sh", "-c", "python -m stages.prepare && exec dvc repro"]

@@ -254,28 +254,29 @@ def build_model(family: str, size: int | tuple[int, int] = 28, **options: Any) -
     )
 
 
-def train_defaults() -> dict[str, Any]:
-    """The defaults of conf/train.yaml."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "conf" / "train.yaml").read_text())
-    return config
-
-
 def fit_options(**changes: Any) -> Any:
     """``FitOptions`` of conf/train.yaml with these changes."""
     from classifier.training.options import FitOptions
 
-    return _options(FitOptions, changes)
+    return _options("train", FitOptions, changes)
 
 
 def session_options(**changes: Any) -> Any:
     """``SessionOptions`` of conf/train.yaml with these changes."""
     from classifier.training.options import SessionOptions
 
-    return _options(SessionOptions, changes)
+    return _options("train", SessionOptions, changes)
 
 
-def _options(kind: type, changes: dict[str, Any]) -> Any:
-    defaults = train_defaults()
+def split_options(**changes: Any) -> Any:
+    """``SplitOptions`` of conf/split.yaml with these changes."""
+    from classifier.catalog.options import SplitOptions
+
+    return _options("split", SplitOptions, changes)
+
+
+def _options(stage: str, kind: type, changes: dict[str, Any]) -> Any:
+    defaults = yaml.safe_load((ROOT / "conf" / f"{stage}.yaml").read_text())
     values = {field.name: defaults[field.name] for field in dataclasses.fields(kind)}
     return kind(**values | changes)
 

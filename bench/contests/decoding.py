@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from checkout import ROOT
 from classifier.catalog.raw import RawImage, read_raw
 from classifier.formats.archive import pack_folder
+from classifier.formats.contents import CONTENTS, Entry, write_contents
 from classifier.images.decoding import decode_all
 from classifier.images.pixels import ImageError
 from classifier.storage.arrays import ArrayWriter
@@ -53,6 +54,9 @@ def contest(what: str, images: list[RawImage], temporary: Path) -> Contest:
         assert isinstance(image.content, bytes)
         file.write_bytes(image.content)
     pack_folder(folder, archive)
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*"))
+    entries = [Entry(name, name, name.partition("/")[0]) for name in names]
+    write_contents(temporary / CONTENTS, entries)
     classes = sorted({image.class_name for image in images})
 
     def ours() -> float:

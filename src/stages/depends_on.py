@@ -5,6 +5,7 @@ own conf/<stage>.yaml, which is a dependency anyway.
 """
 
 import logging
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ class Place(Protocol):
 
     kind: Any
     path: str | None
+    parts: Any  # of a merged source: places by name
 
 
 def default(stage: str) -> str:
@@ -47,6 +49,27 @@ def first_folder(sources: Sequence[Place], kind: str) -> str | None:
     first = next((source for source in sources if kind in ("auto", source.kind)), None)
     path = first.path if first and first.kind == "folder" else None
     return located(path).as_posix() if path and located(path).exists() else None
+
+
+def local_photos(sources: Sequence[Place], kind: str) -> str | None:
+    """The path of :func:`first_folder`; for merged sources, the folder of all that are local.
+
+    None for such a folder with anything besides the parts: DVC would look after that, too.
+    """
+    first = next((source for source in sources if kind in ("auto", source.kind)), None)
+    if first is None or not first.parts:
+        return first_folder(sources, kind)
+    places = [first_folder([part], "auto") for part in first.parts.values()]
+    paths = [Path(place).resolve() for place in places if place]
+    if len(paths) < 2:
+        return paths[0].as_posix() if paths else None
+    common = Path(os.path.commonpath(paths))
+    parts = {path.relative_to(common).parts[0] for path in paths if path != common}
+    others = {entry.name for entry in common.iterdir() if entry.name[0] != "."} - parts
+    if others and common not in paths:  # one part may be the folder of the others
+        return None
+    here = Path.cwd()
+    return (common.relative_to(here) if common.is_relative_to(here) else common).as_posix()
 
 
 def base_file(model: Any, pipelines: Collection[Any]) -> str | None:

@@ -61,7 +61,7 @@ def cross_validate(pipeline: str, folds: int, seeds: int, name: str) -> None:
         known, started = choice in runs, time.perf_counter()
         if not known:
             experiment(pipeline, f"{name}-{number}", folds, *choice)
-            runs = trained(pipeline, sweep, folds)
+            runs |= trained(pipeline, sweep, folds, choice)
             if choice not in runs:
                 raise InputError(f"{name}-{number} ended, but its run is not in MLflow")
         took = "trained before" if known else f"{time.perf_counter() - started:.0f} s"
@@ -84,13 +84,21 @@ def cross_validate(pipeline: str, folds: int, seeds: int, name: str) -> None:
     print(f"the predictions out of fold: {place}/out_of_fold.csv")
 
 
-def trained(pipeline: str, sweep: str, folds: int) -> "dict[Choice, EvaluatedRun]":
-    """The evaluated runs of the sweep with this number of folds, by fold and seed."""
+def trained(
+    pipeline: str, sweep: str, folds: int, choice: "Choice | None" = None
+) -> "dict[Choice, EvaluatedRun]":
+    """The evaluated runs of the sweep with this number of folds, by fold and seed.
+
+    Args:
+        choice: only those of this fold and seed; None for all.
+    """
     from classifier import tracking
 
-    runs = tracking.evaluated_trials(main_checkout(), pipeline, sweep)
-    of_number = [run for run in runs if run.params.get(FOLDS) == str(folds)]
-    return {(int(run.params[FOLD]), int(run.params[SEED])): run for run in of_number}
+    params = {FOLDS: str(folds)}
+    if choice is not None:
+        params |= {FOLD: str(choice[0]), SEED: str(choice[1])}
+    runs = tracking.evaluated_trials(main_checkout(), pipeline, sweep, params)
+    return {(int(run.params[FOLD]), int(run.params[SEED])): run for run in runs}
 
 
 def experiment(pipeline: str, name: str, folds: int, fold: int, seed: int) -> None:

@@ -41,6 +41,12 @@ from classifier.formats.npz import (
     read_npz,
 )
 from classifier.inspection.findings import what_looks_wrong
+from classifier.inspection.near_duplicates import (
+    SMALLEST,
+    NearDuplicates,
+    near_duplicate_arrays,
+    near_duplicates,
+)
 from classifier.inspection.overview import overview
 from classifier.inspection.pictures import Pictures, measure, measure_arrays
 from classifier.layouts.arrays import find_arrays, usual_name
@@ -86,6 +92,7 @@ class Seen(NamedTuple):
     title: str  # the layout, in words
     entries: list[Entry]
     pictures: Pictures
+    near: NearDuplicates | None  # None: not looked for
     findings: list[str]
 
 
@@ -192,6 +199,7 @@ def _look_at_images(name: str, path: Path, wanted: Wanted, dataset: dict[str, An
     pictures = measure(path, found.entries)
     if pictures.deep:
         findings.append(_range_is_needed(name, pictures.deep))
+    near = near_duplicates(path, found.entries) if pictures.shorter_side >= SMALLEST else None
     columns: dict[str, Any] = {str(role): column for role, column in wanted.columns.items()}
     described = {
         "name": name,
@@ -204,10 +212,10 @@ def _look_at_images(name: str, path: Path, wanted: Wanted, dataset: dict[str, An
         **{key: limit for key, limit in limits.items() if limit != _limits()[key]},
         "sources": dataset["sources"],
     }
-    findings = [*what_looks_wrong(found.entries, pictures), *findings, *warned]
+    findings = [*what_looks_wrong(found.entries, pictures, near), *findings, *warned]
     title = f"layout {found.layout} {found.detail}".strip()
     kept = {key: value for key, value in described.items() if value is not None}
-    return Seen(kept, title, found.entries, pictures, findings)
+    return Seen(kept, title, found.entries, pictures, near, findings)
 
 
 def _raise_limits(folder: Path, limits: dict[str, int]) -> list[str]:
@@ -234,14 +242,15 @@ def _look_at_arrays(arrays: Arrays, wanted: Wanted, dataset: dict[str, Any], pla
         for number, label in enumerate(arrays[labels].tolist())
     ]
     pictures = measure_arrays(arrays)
-    findings = what_looks_wrong(entries, pictures)
+    images = [arrays[name] for name, labels in SPLITS.values() if labels in arrays]
+    near = near_duplicate_arrays(images, entries) if pictures.shorter_side >= SMALLEST else None
+    findings = what_looks_wrong(entries, pictures, near)
     if pictures.deep:
-        images = [array for name, array in arrays.items() if name.startswith("x")]
         low, high = min(array.min() for array in images), max(array.max() for array in images)
         needed = _range_is_needed(dataset["name"], pictures.deep)
         findings.append(f"{needed} (they go from {low} to {high})")
     names = [name for name in NAMES if name in arrays]
-    return Seen(dataset, f"arrays {', '.join(names)}", entries, pictures, findings)
+    return Seen(dataset, f"arrays {', '.join(names)}", entries, pictures, near, findings)
 
 
 def _range_is_needed(name: str, images: int) -> str:
@@ -322,7 +331,7 @@ def report(name: str, seen: Seen, chosen: Recommended) -> Iterator[str]:
     place = without_credentials(source.get("url") or source["path"])
     yield f"{name}: {len(images):,} images in {place}, {seen.title}"
     yield ""
-    yield from overview(seen.entries, seen.pictures)
+    yield from overview(seen.entries, seen.pictures, seen.near)
     findings = dict.fromkeys([*chosen.problems, *seen.findings])
     for line in findings or ["nothing"]:
         yield f"{'looks wrong':<12} {' '.join(line.split())}"
@@ -355,7 +364,7 @@ def new(arguments: argparse.Namespace) -> None:
         downloads = Path(temporary) if arguments.dry_run else machine_access(1, 1).downloads
         seen = look(arguments.name, arguments.source, wanted, downloads, Path(temporary))
     with _warnings() as warned:
-        chosen = recommend(seen.entries, seen.pictures)
+        chosen = recommend(seen.entries, seen.pictures, seen.near)
     seen.findings.extend(warned)
     for line in report(arguments.name, seen, chosen):
         print(line)

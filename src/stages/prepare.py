@@ -159,7 +159,7 @@ def _stays(given: str, path: str) -> bool:
 
 
 def read_by_download(section: Any, pipelines: Collection[Any]) -> str | None:
-    """The local folder or file that the section's dataset comes from.
+    """The local folder or file that the section's dataset comes from, or the folder of its parts.
 
     It is absolute where git does not track it: the copy of a queued experiment does not have it.
     """
@@ -169,7 +169,7 @@ def read_by_download(section: Any, pipelines: Collection[Any]) -> str | None:
         places = [Source(**source) for source in sources or []]
     except (TypeError, ValueError):
         return None  # the stage says what is wrong
-    path = depends_on.first_folder(places, section.get("source") or "auto")
+    path = depends_on.local_photos(places, section.get("source") or "auto")
     return path if path is None or is_tracked(path) else Path(path).resolve().as_posix()
 
 

@@ -6,7 +6,8 @@ The values are those of the recipe `standard` (conf/recipe/standard.yaml), by th
    as the digits are, at about their own size; in grey if none that was looked at has a colour. All
    others begin with the flowers' pretrained network, at the size that it was trained with.
 2. The dataset's own test split is used if it has one. Else validation and test are fractions: the
-   first of 0.15, 0.2, 0.25 and 0.33 that gives each of them an image of each class.
+   first of 0.15, 0.2, 0.25 and 0.33 that gives each of them an image of each class. If there are
+   near-duplicates, the split stage shall keep each pair of them in one split.
 3. The batch size is the recipe's, halved while an epoch has fewer than 10 batches, down to 16.
 4. The epochs are the recipe's, or as many more as make 400 training steps from scratch, or 200
    with a pretrained network and 40 to tune it: what bench/few_photos.py gives few photos.
@@ -16,6 +17,7 @@ The values are those of the recipe `standard` (conf/recipe/standard.yaml), by th
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,11 +25,14 @@ import pandas as pd
 from ruamel.yaml.comments import CommentedMap
 
 from classifier.catalog.assignment import assign_splits
+from classifier.catalog.options import SplitOptions
 from classifier.formats.contents import Entry
+from classifier.inspection.near_duplicates import DISTANCE, NearDuplicates
 from classifier.inspection.pictures import Pictures
 from classifier.support.errors import InputError
 from stages.params import round_trip
 
+SPLIT = Path("conf", "split.yaml")
 RECIPE = Path("conf", "recipe", "standard.yaml")
 SMALL = 64  # pixels
 SIZES = (16, 64)  # the smallest and the largest image size from scratch
@@ -47,8 +52,13 @@ class Recommended(NamedTuple):
     problems: list[str]  # why a stage would stop, as it is
 
 
-def recommend(entries: Sequence[Entry], pictures: Pictures) -> Recommended:
+def recommend(
+    entries: Sequence[Entry], pictures: Pictures, near: NearDuplicates | None
+) -> Recommended:
     """The sections for a dataset.
+
+    Args:
+        near: None where near-duplicates are not looked for.
 
     Raises:
         InputError: the recipe cannot be read, or has no such pipeline.
@@ -56,7 +66,7 @@ def recommend(entries: Sequence[Entry], pictures: Pictures) -> Recommended:
     small = pictures.shorter_side < SMALL
     sections = _of_recipe("mnist" if small else "flowers")
     table = _table(entries)
-    split, problems = _split(table)
+    split, problems = _split(table, near)
     reasons = [_start(small, sections), ("normalize.image_size", "")]
     normalize, train = sections["normalize"], sections["train"]
     if small:
@@ -77,8 +87,8 @@ def recommend(entries: Sequence[Entry], pictures: Pictures) -> Recommended:
     if sections["augment"]["groups"]["policy"] == "crops":
         unmirrored = "where left and right matter: policy: {crop: {flip: false}}, and views: none"
         reasons.append(("augment policy crops", f"it mirrors pictures; {unmirrored}"))
-    sections["split"], reason = split
-    reasons.append(reason)
+    sections["split"], of_split = split
+    reasons += of_split
     images = max(1, _to_train(table, sections["split"]))
     reasons.append(_batch_size(train, images))
     reasons.append(_epochs(train, images))
@@ -136,32 +146,59 @@ def _table(entries: Sequence[Entry]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "class", "label", "sha256", "official", "group"])
 
 
-def _split(table: pd.DataFrame) -> tuple[tuple[CommentedMap, tuple[str, str]], list[str]]:
-    """The section with its reason, and why the split stage would stop."""
+def _movable(table: pd.DataFrame, near: NearDuplicates) -> pd.DataFrame:
+    """The rows of the near-duplicates that are not in two official splits."""
+    row_of = dict(zip(table["id"], range(len(table)), strict=True))
+    rows = [(row_of[one.id], row_of[other.id]) for one, other in near.pairs[len(near.crossing) :]]
+    return pd.DataFrame(rows, columns=["first", "second"], dtype=int)
+
+
+def _split(
+    table: pd.DataFrame, near: NearDuplicates | None
+) -> tuple[tuple[CommentedMap, list[tuple[str, str]]], list[str]]:
+    """The section with its reasons, and why the split stage would stop."""
     official = bool((table["official"] == "test").any())
-    problem = ""
+    pairs = _movable(table, near) if near and near.pairs else None
+    problem, defaults = "", _split_defaults()
     for fraction in FRACTIONS:
-        test = None if official else fraction
-        section = flow({"validation": fraction, "test": test, "seed": SEED})
+        section = _sizes(fraction, official)
         why = "the dataset's own test split" if official else "no test split of its own"
         if (table["official"] == "validation").any():
             why += "; its own validation split stays, whatever the fraction"
         if fraction > FRACTIONS[0]:
             why += f"; with {FRACTIONS[0]} a class would lack images in a split"
-        reason = (f"split.validation {fraction}, test {'null' if official else fraction}", why)
+        reasons = [(f"split.validation {fraction}, test {'null' if official else fraction}", why)]
         try:
-            assign_splits(table, **section)
+            assign_splits(table, SplitOptions(**defaults | section), near=pairs)
         except InputError as error:
-            problem = problem or f"the stage split will stop: {error}"
+            problem = problem or str(error)
             continue
-        return (section, reason), []
-    test = None if official else FRACTIONS[0]
-    section = flow({"validation": FRACTIONS[0], "test": test, "seed": SEED})
+        if near and near.pairs:
+            section["near_duplicates"] = flow({"distance": DISTANCE})
+            own = ", but for those of the dataset's own splits" if near.crossing else ""
+            kept = f"{len(near.pairs):,} pairs were found: each stays in one split{own}"
+            reasons.append((f"split.near_duplicates.distance {DISTANCE}", kept))
+        return (section, reasons), []
+    if pairs is not None:
+        sections, problems = _split(table, None)
+        apart = f"near-duplicates may be in two splits: if each pair is in one, {problem}"
+        return sections, problems or [apart]
     reason = (
         f"split.validation {FRACTIONS[0]}, test {'null' if official else FRACTIONS[0]}",
         "no size of the splits gives each of them an image of each class",
     )
-    return (section, reason), [problem]
+    return (_sizes(FRACTIONS[0], official), [reason]), [f"the stage split will stop: {problem}"]
+
+
+def _split_defaults() -> dict[str, Any]:
+    """The defaults of conf/split.yaml."""
+    config = round_trip().load(SPLIT)
+    return {field.name: config[field.name] for field in fields(SplitOptions)}
+
+
+def _sizes(fraction: float, official: bool) -> CommentedMap:
+    test = None if official else fraction
+    return flow({"validation": fraction, "test": test, "seed": SEED})
 
 
 def _to_train(table: pd.DataFrame, split: CommentedMap) -> int:

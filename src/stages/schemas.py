@@ -6,6 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
+from classifier.catalog.options import SplitOptions
 from classifier.images.colours import Colour
 from classifier.images.pixels import Truncated
 from classifier.sources.backbone import Backbone as Network
@@ -55,20 +56,9 @@ class NearDuplicates:
 
 
 @dataclass(kw_only=True, config=STRICT)
-class Split:
+class Split(SplitOptions):
     pipeline: str
-    train: Positive | None
-    validation: Positive
-    test: NonNegative | None
     classes: list[ClassName] | None
-    method: Literal["stratified", "hash"]
-    official: Literal["respect", "ignore"]
-    folds: Annotated[int, Field(ge=2)] | None
-    fold: Count
-    seed: Seed
-    duplicates: Literal["keep", "drop"]
-    conflicting_labels: Literal["keep", "drop"]
-    rare_classes: Literal["fail", "drop", "train_only"]
     near_duplicates: NearDuplicates | None
     corrections: str | None
     depends_on: Dependency

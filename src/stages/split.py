@@ -66,22 +66,8 @@ def split(config: Split) -> None:
             config.duplicates,
         )
     near, found = near_duplicates(config, table, source, file)
-    table = assign_splits(
-        table,
-        train=config.train,
-        validation=config.validation,
-        test=config.test,
-        seed=config.seed,
-        method=config.method,
-        official=config.official,
-        folds=config.folds,
-        fold=config.fold,
-        duplicates=config.duplicates,
-        conflicting_labels=config.conflicting_labels,
-        rare_classes=config.rare_classes,
-        near=near,
-        leaking=config.near_duplicates.leaking if config.near_duplicates else "keep",
-    )
+    leaking = config.near_duplicates.leaking if config.near_duplicates else "keep"
+    table = assign_splits(table, config, near=near, leaking=leaking)
     target = output("split", config.pipeline)
     with locked(target):
         write_near_duplicates(output("near_duplicates", config.pipeline), table, near, found)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from classifier.sources.source import Source
-from stages.depends_on import base_file, covers, first_folder, known_to_dvc
+from stages.depends_on import base_file, covers, first_folder, known_to_dvc, local_photos
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -39,6 +39,31 @@ def test_a_dataset_of_a_folder_that_exists(tmp_path: Path) -> None:
     assert first_folder([Source(kind="folder", path="/nowhere"), url], "auto") is None
     assert first_folder([Source(kind="folder")], "auto") is None
     assert first_folder([], "auto") is None
+
+
+def test_the_folder_of_merged_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = tmp_path / "photos"
+    for part in ("munich/cats", "lyon/cats", ".hidden"):
+        (photos / part).mkdir(parents=True)
+
+    def merged(**paths: Path | str) -> list[Source]:
+        parts = {name: Source(kind="folder", path=str(path)) for name, path in paths.items()}
+        parts["bucket"] = Source(kind="bucket", url="s3://own/photos")
+        return [Source(kind="merged", parts=parts)]
+
+    both = merged(munich=photos / "munich", lyon=photos / "lyon")
+    assert local_photos(both, "auto") == str(photos)
+    assert local_photos(both, "merged") == str(photos)
+    assert local_photos(merged(munich=photos / "munich"), "auto") == str(photos / "munich")
+    assert local_photos(merged(), "auto") is None
+    assert local_photos(merged(all=photos, lyon=photos / "lyon"), "auto") == str(photos)
+    (photos / "others").mkdir()  # which DVC would look after, too
+    assert local_photos(both, "auto") is None
+    assert local_photos([Source(kind="folder", path=str(photos))], "auto") == str(photos)
+    (photos / "others").rmdir()
+    monkeypatch.chdir(tmp_path)
+    parts = merged(munich="photos/munich", lyon="photos/lyon")
+    assert local_photos(parts, "auto") == "photos"
 
 
 def test_a_relative_folder_in_the_copy_of_a_queued_experiment(

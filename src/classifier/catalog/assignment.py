@@ -25,28 +25,18 @@ from classifier.catalog.manifest import (
     find_conflicts,
     find_duplicates,
 )
+from classifier.catalog.options import RareClasses, SplitOptions
 from classifier.support.errors import InputError
 
 log = logging.getLogger(__name__)
 
 SHOWN = 5  # rare classes that a line names
-RareClasses = Literal["fail", "drop", "train_only"]
 
 
 def assign_splits(
     table: pd.DataFrame,
+    options: SplitOptions,
     *,
-    validation: float,
-    test: float | None,
-    train: float | None = None,
-    seed: int,
-    method: Literal["stratified", "hash"] = "stratified",
-    official: Literal["respect", "ignore"] = "respect",
-    folds: int | None = None,
-    fold: int = 1,
-    duplicates: str = "keep",
-    conflicting_labels: str = "drop",
-    rare_classes: RareClasses = "fail",
     near: pd.DataFrame | None = None,
     leaking: Literal["keep", "drop"] = "keep",
 ) -> pd.DataFrame:
@@ -60,25 +50,6 @@ def assign_splits(
 
     Args:
         table: of :func:`list_images`, or of :func:`classifier.catalog.corrections.correct`.
-        validation, test, train: a fraction of the images if below 1, otherwise their number.
-            ``test=None`` wants the dataset's official test split. ``train=None`` takes all
-            images that the other two leave. An official split has its own size.
-        seed: of the random assignment.
-        method: ``stratified`` gives each split its exact number of images, and the same share of
-            each class. ``hash`` takes the split from the seed and the image's content alone, so
-            that no image changes its split when others are added, renamed or removed. It needs
-            fractions, meets them on average only, and logs the shares that it gave. With groups
-            or near-duplicates, ``stratified`` meets the sizes, and the shares of the classes,
-            as nearly as these allow, and logs them too.
-        official: ``ignore`` splits all images anew.
-        folds: divides all images into this many folds for cross-validation, whatever ``test`` and
-            ``official`` say; ``validation`` and ``train`` divide what is not in the fold.
-        fold: the number of the fold that is the test split, from 1 on.
-        duplicates: ``keep`` repeated images of a class, or ``drop`` all but the first.
-        conflicting_labels: ``keep`` or ``drop`` images that have two or more classes.
-        rare_classes: what happens to a class of which a split would have no image. ``drop`` leaves
-            it out, with the label -1. ``train_only`` trains on all its images, and what is bound to
-            them, but for those of an official split. The others are split as if it were not there.
         near: of :func:`classifier.catalog.near_duplicates.find_near_duplicates`: pairs of rows
             that are in the same split too.
         leaking: ``keep`` or ``drop`` near-duplicates of an official split in others.
@@ -96,19 +67,24 @@ def assign_splits(
     corrected = "correction" in table
     removed = table["correction"] == DROPPED if corrected else pd.Series(False, table.index)
     table = table.assign(split="", bound=_bound(table, near), removed=removed)
-    if conflicting_labels == "drop":
+    if options.conflicting_labels == "drop":
         table.loc[find_conflicts(table[~removed]).index, "split"] = DROPPED
-    if folds is None:
-        own = _official(table, test, official)
+    test = options.test
+    if options.folds is None:
+        own = _official(table, test, options.official)
     else:
-        check_fold(fold, folds, method)
+        check_fold(options.fold, options.folds, options.method)
         own, test = pd.Series("", index=table.index, dtype=object), 0
-    if duplicates == "drop":
+    if options.duplicates == "drop":
         # Official images come first, so that the official splits keep all their images.
         places = own.map({"test": 0, "validation": 1}).fillna(2) + 3 * removed
         order = places.sort_values(kind="stable").index
         table.loc[find_duplicates(table.loc[order]).index, "split"] = DROPPED
-    sizes = {"test": 0 if test is None else test, "validation": validation, "train": train}
+    sizes = {
+        "test": 0 if test is None else test,
+        "validation": options.validation,
+        "train": options.train,
+    }
     kept = [name for name in ("test", "validation") if (own == name).any()]
     for name in kept:
         sizes[name] = 0
@@ -128,35 +104,41 @@ def assign_splits(
             )
         if near is not None:
             _leaks(table, own, near, name, leaking)
-    if folds is not None:
-        rows = in_fold(_as_given(table[table["split"] == ""]), fold, folds, seed)
+    if options.folds is not None:
+        free = _as_given(table[table["split"] == ""])
+        rows = in_fold(free, options.fold, options.folds, options.seed)
         table.loc[rows, "split"] = "test"
-        log.info("fold %d of %d is the test split: %s images", fold, folds, f"{len(rows):,}")
+        log.info(
+            "fold %d of %d is the test split: %s images",
+            options.fold,
+            options.folds,
+            f"{len(rows):,}",
+        )
     apart: dict[str, str] = {}
     while True:
         free = table[table["split"] == ""]
         grouped = free["bound"].nunique() < free["sha256"].nunique()
-        if method == "hash":
+        if options.method == "hash":
             shares = shares_of(sizes)
-            split = by_hash(free, shares, seed)
+            split = by_hash(free, shares, options.seed)
         else:
             counts = counts_of(sizes, len(free))
             divide = stratify_groups if grouped else stratify
-            split = divide(_as_given(free), counts, np.random.default_rng(seed))
+            split = divide(_as_given(free), counts, np.random.default_rng(options.seed))
             shares = {name: count / len(free) for name, count in counts.items()}
         filled = table.assign(split=split.reindex(table.index).fillna(table["split"]))
         filled.loc[removed, "split"] = DROPPED
         rare = _rare(filled, [*apart])
         if not rare:
             break
-        if rare_classes == "fail":
-            raise InputError(_too_rare(filled, *next(iter(rare.items())), method, kept))
+        if options.rare_classes == "fail":
+            raise InputError(_too_rare(filled, *next(iter(rare.items())), options.method, kept))
         apart |= {name: ", ".join(splits) for name, splits in rare.items()}
-        table = _set_apart(table, [*rare], rare_classes)
+        table = _set_apart(table, [*rare], options.rare_classes)
     if apart:
-        _log_apart(table, apart, rare_classes)
-    if method == "hash" or grouped:
-        log_shares(split, shares, method)
+        _log_apart(table, apart, options.rare_classes)
+    if options.method == "hash" or grouped:
+        log_shares(split, shares, options.method)
     internal = ["official", "group", "bound", "removed", *(["stratum"] if corrected else [])]
     return _renumbered(filled.drop(columns=internal))
 

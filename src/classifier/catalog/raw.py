@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from classifier.formats.archive import File, read_files, read_images
+from classifier.formats.archive import NO_LIMIT, File, read_files
 from classifier.formats.contents import CONTENTS, read_contents, taken
 from classifier.formats.in_place import INDEX, Photo, read_index
 from classifier.formats.npz import SPLITS, classes_of_labels, read_npz
-
-NO_LIMIT = 2**63  # the download stage has checked the size already
 
 
 class RawImage(NamedTuple):
@@ -28,8 +26,7 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
     """Yields the images of ``classes`` in ``file``, and skips others.
 
     Beside an archive of images, or an index of photos in place, lies contents.csv, which says what
-    they are. Without it, the class
-    of an image is the folder that it lies in.
+    they are.
 
     Args:
         format: ``npz`` or ``folders``.
@@ -52,8 +49,8 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
                     yield RawImage(
                         f"{folder}/{number:05d}", class_of[label], official or None, image
                     )
-    elif (contents := file.with_name(CONTENTS)).exists():
-        entries = taken(read_contents(contents))
+    else:
+        entries = taken(read_contents(file.with_name(CONTENTS)))
         members: Iterable[File | Photo] = (
             read_index(file)
             if file.name == INDEX
@@ -66,7 +63,3 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
                 assert content is not None  # it is for files that are not wanted
                 split, group = entry.split or None, entry.group or None
                 yield RawImage(entry.id, entry.class_name, split, content, group)
-    else:
-        for image in read_images(file, max_bytes=NO_LIMIT, max_files=NO_LIMIT):
-            if image.class_name in classes:
-                yield RawImage(image.id, image.class_name, None, image.content)

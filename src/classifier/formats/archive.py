@@ -47,14 +47,6 @@ class ArchiveError(InputError):
     """The archive is damaged, unsafe or too large. The message is one line."""
 
 
-class Member(NamedTuple):
-    """One image of an archive."""
-
-    id: str  # its folder and file name: class/name.jpg
-    class_name: str  # its folder
-    content: bytes
-
-
 class File(NamedTuple):
     """A file of an archive or a folder, which is read only when :meth:`read` is called."""
 
@@ -100,23 +92,6 @@ def read_files(path: Path, *, max_bytes: int, max_files: int) -> Iterator[File]:
     """
     with _damage_named(path.name):
         yield from _read_files(path, max_bytes, max_files)
-
-
-def read_images(path: Path, *, max_bytes: int, max_files: int) -> Iterator[Member]:
-    """Yields the images of an archive; the class of an image is the folder that it lies in.
-
-    It leaves out files that are not images by their names
-    (:func:`classifier.formats.image_files.is_image_file`), and files that are not in a folder.
-
-    Raises:
-        ArchiveError: as :func:`read_files`.
-    """
-    for file in read_files(path, max_bytes=max_bytes, max_files=max_files):
-        parts = PurePosixPath(file.name).parts
-        if len(parts) > 1 and is_image_file(PurePosixPath(file.name)):
-            content = file.read()
-            assert content is not None
-            yield Member("/".join(parts[-2:]), parts[-2], content)
 
 
 @contextmanager

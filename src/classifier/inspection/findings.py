@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from classifier.formats.contents import Entry
+from classifier.inspection.near_duplicates import PAIRS, NearDuplicates
 from classifier.inspection.pictures import Pictures
 from classifier.layouts.splits import lacking
 from classifier.layouts.summary import first_names, summarize
@@ -15,10 +16,16 @@ MIXED = 0.1  # share of the pictures: fewer that are grey, or have colours, are 
 NAMED = 5  # classes and files that a line names
 
 
-def what_looks_wrong(entries: Sequence[Entry], pictures: Pictures) -> list[str]:
-    """A line for each thing that looks wrong, the worst first."""
+def what_looks_wrong(
+    entries: Sequence[Entry], pictures: Pictures, near: NearDuplicates | None
+) -> list[str]:
+    """A line for each thing that looks wrong, the worst first.
+
+    Args:
+        near: None where near-duplicates are not looked for.
+    """
     counts = Counter(entry.class_name for entry in entries if not entry.passed_over)
-    lines = [*_alike(counts), *_in_one_split(entries), *_few(counts)]
+    lines = [*_alike(counts), *_in_one_split(entries), *_leaking(near), *_few(counts)]
     if counts and max(counts.values()) >= UNEQUAL * min(counts.values()):
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         lines.append(
@@ -77,6 +84,17 @@ def _in_one_split(entries: Sequence[Entry]) -> list[str]:
     ]
     more = len(missing) - NAMED
     return lines + missing[:NAMED] + ([f"and {more:,} more such lines"] if more > 0 else [])
+
+
+def _leaking(near: NearDuplicates | None) -> list[str]:
+    """A line about near-duplicates of two official splits."""
+    if near is None or not near.crossing:
+        return []
+    return [
+        f"near-duplicates across the dataset's own splits: {len(near.crossing):,} pairs "
+        f"({first_names(near.names(), PAIRS)}): the accuracy will look better than it is; add "
+        "leaking: drop to split.near_duplicates"
+    ]
 
 
 def _few(counts: Counter[str]) -> list[str]:

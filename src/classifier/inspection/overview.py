@@ -4,20 +4,28 @@ from collections import Counter
 from collections.abc import Sequence
 
 from classifier.formats.contents import Entry
+from classifier.inspection.near_duplicates import PAIRS, SMALLEST, NearDuplicates
 from classifier.inspection.pictures import Pictures
-from classifier.layouts.summary import summarize
+from classifier.layouts.summary import first_names, summarize
 
 CLASSES = 30  # that the table names
 SPLITS = ("train", "validation", "test")
 
 
-def overview(entries: Sequence[Entry], pictures: Pictures) -> list[str]:
-    """The lines of the table."""
+def overview(
+    entries: Sequence[Entry], pictures: Pictures, near: NearDuplicates | None
+) -> list[str]:
+    """The lines of the table.
+
+    Args:
+        near: None where near-duplicates are not looked for.
+    """
     lines = [*_classes(entries), ""]
     rows = {
         "formats": ", ".join(f"{name} {n:,}" for name, n in pictures.formats.most_common()),
         "sizes": _sizes(pictures.sizes),
         "colours": _colours(pictures),
+        "duplicates": _near(near),
     }
     lines += [f"{key:<12} {text}" for key, text in rows.items() if text]
     left_out = summarize(entries).passed_over or ["nothing"]
@@ -63,3 +71,13 @@ def _colours(pictures: Pictures) -> str:
     else:
         kind = f"colour, {pictures.grey:,} grey" if pictures.grey else "colour"
     return f"{kind} ({pictures.decoded:,} images looked at)" if pictures.decoded else ""
+
+
+def _near(near: NearDuplicates | None) -> str:
+    if near is None:
+        return f"near-duplicates: not looked for in pictures below {SMALLEST} pixels"
+    of = f" of {near.of:,}" if near.looked_at < near.of else ""
+    text = f"near-duplicates: {len(near.pairs):,} pairs among {near.looked_at:,}{of} images"
+    if near.crossing:
+        text += f", {len(near.crossing):,} of them across the dataset's own splits"
+    return f"{text} ({first_names(near.names(), PAIRS)})" if near.pairs else text

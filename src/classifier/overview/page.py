@@ -18,10 +18,10 @@ ROWS = 100  # of the table of classes
 PAIRS = 32  # in the picture
 BINS = 40
 HISTOGRAMS = {
-    "longer": "the longer side, pixels",
-    "aspect": "width / height",
-    "brightness": "mean grey level, 0 to 255",
-    "sharpness": "variance of the Laplacian",
+    "longer": "longer side in pixels",
+    "aspect": "aspect ratio, width / height",
+    "brightness": "brightness, mean grey level from 0 to 255",
+    "sharpness": "sharpness, variance of the Laplacian",
 }
 # What is unusual, by the column and whether small or large.
 UNUSUAL = {
@@ -81,14 +81,15 @@ def write_overview(
         lstrip_blocks=True,
     )
     templates.filters["count"] = lambda number: f"{number:,}"
+    templates.filters["value"] = lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
     section = templates.get_template("section.html.jinja").render(
         classes=class_table(splits),
         rows=ROWS,
         total=len(images),
         sizes=size_text(images),
         histograms={
-            f"{column}: {unit}": histogram(images[column], log=column == "sharpness")
-            for column, unit in HISTOGRAMS.items()
+            name: histogram(images[column], log=column == "sharpness")
+            for column, name in HISTOGRAMS.items()
             if images[column].nunique() > 1
         },
         unusual=unusual_strips(folder, images, read),
@@ -158,13 +159,16 @@ def histogram(values: pd.Series, *, log: bool = False) -> list[Bar]:
 
 
 def unusual_strips(folder: Path, images: pd.DataFrame, read: Read) -> list[dict[str, Any]]:
-    """A strip of the most extreme images of each kind; none of a kind that all are alike in."""
+    """A strip of the most extreme images of each kind; none of a kind that all are alike in.
+
+    What half of the images or more are is not unusual.
+    """
     strips = []
     for name, (column, smallest) in UNUSUAL.items():
-        if images[column].nunique() > 1:
-            # Of equal ones the first.
-            order = images[column] if smallest else -images[column]
-            rows = images.loc[order.sort_values(kind="stable").index[:STRIP]]
+        order = images[column] if smallest else -images[column]
+        order = order[order < order.median()].sort_values(kind="stable")  # of equal ones the first
+        if len(order):
+            rows = images.loc[order.index[:STRIP]]
             captions = [_value(row, column) for row in rows.to_dict("records")]
             strips.append(
                 {

@@ -62,6 +62,7 @@ def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
         axes.plot(history["epoch"], history[f"val_{name}"], color="#1f5fa8", label="validation")
         axes.axvline(best, color="#c44", linewidth=1, linestyle=":", label=f"best epoch: {best}")
         axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
     figure.suptitle(title)

@@ -2,10 +2,11 @@
 
 import logging
 from collections import Counter
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from classifier.formats.archive import ArchiveError, pack_folder, pack_parts
+from classifier.formats.archive import NO_LIMIT, ArchiveError, pack_folder, pack_parts
 from classifier.formats.contents import (
     CONTENTS,
     NOT_CHOSEN,
@@ -25,6 +26,7 @@ from classifier.formats.npz import (
     verify_arrays,
     write_npz,
 )
+from classifier.formats.unchanged import unchanged
 from classifier.layouts.arrays import find_arrays
 from classifier.layouts.error import LayoutError
 from classifier.layouts.find import find_layout, find_layout_of_part
@@ -37,8 +39,6 @@ from classifier.sources.fetch import Access, SourceError, fetch_first
 from classifier.sources.source import Source
 from classifier.support.checksum import sha256_of
 from classifier.support.errors import InputError
-
-NO_LIMIT = 2**63
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ def _place_index(dataset: Dataset, source: Source, fetched: Path, destination: P
     folder = fetched.resolve()
     # Nothing is copied or unpacked, so the number of bytes needs no limit.
     entries = _list_files(dataset, folder, f"{folder}", max_bytes=NO_LIMIT)
-    write_index(folder, destination, taken(entries))
+    with unchanged(folder, taken(entries)):
+        write_index(folder, destination, taken(entries))
     log.info("%s: no copy is kept: later stages read the photos in %s", dataset.name, folder)
     write_contents(destination.with_name(CONTENTS), entries)
 
@@ -162,7 +163,13 @@ def _place_parts(dataset: Dataset, source: Source, fetched: Path, destination: P
         log.warning("%s: %s", dataset.name, line)
     report(dataset.name, entries)
     packed = fetched.with_name("packed.tar")
-    pack_parts(parts, packed, taken(entries))
+    with ExitStack() as stack:
+        for name, path in parts.items():
+            if path.is_dir():
+                of_part = [file for file in taken(entries) if file.startswith(f"{name}/")]
+                names = [file.removeprefix(f"{name}/") for file in of_part]
+                stack.enter_context(unchanged(path, names))
+        pack_parts(parts, packed, taken(entries))
     packed.replace(destination)
     write_contents(destination.with_name(CONTENTS), entries)
 
@@ -174,7 +181,8 @@ def _place_images(dataset: Dataset, source: Source, fetched: Path, destination: 
     place = f"{folder if fetched.is_symlink() else source}"
     entries = _list_files(dataset, folder or fetched, place, max_bytes=dataset.max_bytes)
     if folder:
-        pack_folder(folder, destination, taken(entries))
+        with unchanged(folder, taken(entries)):
+            pack_folder(folder, destination, taken(entries))
     else:
         fetched.replace(destination)
     write_contents(destination.with_name(CONTENTS), entries)

@@ -1,7 +1,7 @@
 """The evaluated runs of an experiment, for comparisons."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -62,13 +62,16 @@ def evaluated_runs(root: Path, experiment: str, names: Sequence[str]) -> list[Ev
 
 
 @reaching_the_store()
-def evaluated_trials(root: Path, experiment: str, sweep: str) -> list[EvaluatedRun]:
+def evaluated_trials(
+    root: Path, experiment: str, sweep: str, params: Mapping[str, str] | None = None
+) -> list[EvaluatedRun]:
     """The evaluated runs of a sweep, the oldest first; empty if there is no such sweep.
 
     Args:
         root, experiment: see :func:`open_store`.
         sweep: the name of the parent run, or the name of the DVC experiments without their
             numbers. The latest of several is taken.
+        params: only runs with these, as texts. The predictions of others are not fetched.
 
     Raises:
         InputError: the store cannot be reached.
@@ -85,7 +88,12 @@ def evaluated_trials(root: Path, experiment: str, sweep: str) -> list[EvaluatedR
     runs = MlflowClient().search_runs(
         [experiment_id], f"tags.mlflow.parentRunId = '{parents[0]}'", max_results=1000
     )
-    return [_evaluated(run) for run in reversed(runs) if "test.accuracy" in run.data.metrics]
+    wanted = (params or {}).items()
+    return [
+        _evaluated(run)
+        for run in reversed(runs)
+        if "test.accuracy" in run.data.metrics and wanted <= run.data.params.items()
+    ]
 
 
 def _evaluated(run: Run, suffix: str = "") -> EvaluatedRun:

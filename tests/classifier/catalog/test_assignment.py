@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifier.catalog.assignment import assign_splits
+from classifier.catalog import assignment
 from classifier.catalog.manifest import (
     class_names,
     find_conflicts,
@@ -19,6 +19,7 @@ from classifier.catalog.manifest import (
 )
 from classifier.catalog.raw import RawImage
 from classifier.support.errors import InputError
+from conftest import split_options
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -34,6 +35,12 @@ def table(sizes: dict[str, int], repeats: int = 0, official: str | None = None) 
         for number in range(repeats)
     ]
     return list_images(images, CLASSES)
+
+
+def assign_splits(
+    table: pd.DataFrame, *, near: pd.DataFrame | None = None, leaking: Any = "keep", **options: Any
+) -> pd.DataFrame:
+    return assignment.assign_splits(table, split_options(**options), near=near, leaking=leaking)
 
 
 SIZES = {"cat": 100, "dog": 60, "owl": 40}

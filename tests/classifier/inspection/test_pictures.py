@@ -53,9 +53,9 @@ def test_formats_sizes_and_colours(folder: tuple[Path, list[Entry]], packed: boo
     assert pictures.shorter_side == 40
     assert (pictures.decoded, pictures.grey, pictures.all_grey) == (7, 5, False)
     assert (pictures.deep, pictures.unreadable) == (1, ["broken.png"])
-    (mixed,) = [line for line in what_looks_wrong(entries, pictures) if "grey" in line]
+    (mixed,) = [line for line in what_looks_wrong(entries, pictures, None) if "grey" in line]
     assert mixed.startswith("5 of 7 images that were looked at are grey, the others have colours")
-    lines = overview(entries, pictures)
+    lines = overview(entries, pictures, None)
     assert "colours      colour, 5 grey (7 images looked at)" in lines
     assert "sizes        smallest 10 x 8, median 60 x 40, largest 400 x 300 pixels" in lines
     assert "passed over  1 (no image): notes.txt" in lines
@@ -75,9 +75,9 @@ def test_the_colours_of_arrays() -> None:
 def test_ten_thousand_classes_are_a_short_table() -> None:
     entries = [Entry(f"{n}/{m}", f"{n}/{m}", f"c{n:05d}") for n in range(10_000) for m in range(2)]
     pictures = Pictures(Counter({"PNG": 20_000}), [(8, 8)] * len(entries), 1, 1, 0, [])
-    lines = overview(entries, pictures)
+    lines = overview(entries, pictures, None)
     assert len(lines) < 40
     assert any(line.startswith("9,970 more") and line.endswith("19,940") for line in lines)
-    (finding,) = what_looks_wrong(entries, pictures)
+    (finding,) = what_looks_wrong(entries, pictures, None)
     assert finding.startswith("classes of fewer than 20 images: 10,000 (c00000 2, ")
     assert finding.endswith("and 9,995 more)")

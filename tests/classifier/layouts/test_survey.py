@@ -52,9 +52,12 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("a line break in the name of an image", "one line")
-def test_a_name_with_a_line_break_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a\nb.jpg").touch()
-    with pytest.raises(LayoutError, match=r"photos: the name 'a\\nb.jpg' has a line break"):
+@pytest.mark.parametrize("character", ["\n", "\r", "\u2028"])
+def test_a_name_with_a_line_break_is_refused(tmp_path: Path, character: str) -> None:
+    (tmp_path / f"a{character}b").mkdir()
+    (tmp_path / f"a{character}b" / "1.jpg").touch()
+    escaped = repr(character)[1:-1].replace("\\", r"\\")
+    with pytest.raises(LayoutError, match=rf"photos: the name 'a{escaped}b/1.jpg' has a line"):
         survey(tmp_path, "photos", max_bytes=100, max_files=10)
 
 

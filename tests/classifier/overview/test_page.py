@@ -108,6 +108,15 @@ def test_images_that_are_all_alike(tmp_path: Path) -> None:
     assert "<svg" not in text
 
 
+def test_what_half_of_the_images_are_is_not_unusual(tmp_path: Path) -> None:
+    table = images().assign(width=[50, *[100] * 29], brightness=5.0, sharpness=[2e4, *[1.0] * 29])
+    text = write(tmp_path / "tiny", table, pairs=PAIRS[:0], near={"distance": None})
+    shown = {file.stem for file in (tmp_path / "tiny").glob("*.png")}
+    assert shown == {"class-0", "class-1", "smallest", "tallest", "sharpest"}
+    assert text.count("<code>cat/0</code>") == text.count("<code>") == 3
+    assert "<span>1</span><span>20,000</span>" in text
+
+
 def test_many_classes_are_shown_in_part(tmp_path: Path) -> None:
     table = images(300)
     table["class"] = [f"<kind {n % 150}>" for n in range(300)]

@@ -12,9 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from classifier.formats.archive import pack_folder
+from classifier.sources import obtain as module
 from classifier.sources.dataset import Dataset, Format
 from classifier.sources.fetch import Access
-from classifier.sources.obtain import obtain
+from classifier.sources.obtain import index_in_place, obtain
 from classifier.sources.source import Source
 from classifier.support.checksum import sha256_of
 from classifier.support.errors import InputError
@@ -142,3 +143,51 @@ def test_a_folder_is_no_file_of_arrays(tmp_path: Path) -> None:
     arrays = dataset([Source(kind="folder", path=str(tmp_path))], format="npz")
     with pytest.raises(InputError, match="is a folder: name a file"):
         obtain(arrays, "auto", tmp_path / "a.npz", Access(None, tmp_path))
+
+
+@pytest.mark.fault("a photo that changes while it is packed", "one line")
+@pytest.mark.parametrize("change", ["longer", "shorter", "gone", "other bytes"])
+@pytest.mark.parametrize("how", ["copy", "in place", "merged"])
+def test_a_photo_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, change: str
+) -> None:
+    photos = write_photos(tmp_path / "photos", per_class=2)
+    photo = photos / "green" / "001.png"
+    content = photo.read_bytes()
+
+    def change_it() -> None:
+        if change == "gone":
+            photo.unlink()
+        else:
+            end = {"longer": content + b"1", "shorter": content[:-9], "other bytes": b"1"}[change]
+            photo.write_bytes(end)
+
+    name = {"copy": "pack_folder", "in place": "write_index", "merged": "pack_parts"}[how]
+    original = getattr(module, name)
+
+    def reading(*arguments: Any) -> None:
+        if change != "other bytes":  # else it has been read already
+            change_it()
+        original(*arguments)
+        if change == "other bytes":
+            change_it()
+
+    monkeypatch.setattr(module, name, reading)
+    source = Source(kind="folder", path=str(photos))
+    if how == "merged":
+        source = Source(kind="merged", parts={"a": source})
+    wanted = Dataset(
+        name="any",
+        format="folders",
+        file="a.tar",
+        sources=[source],
+        max_bytes=10**6,
+        max_files=100,
+    )
+    place = index_in_place if how == "in place" else obtain
+    target = tmp_path / "data" / "a.tar"
+    target.parent.mkdir()
+    with pytest.raises(InputError, match="1 files have changed while they were read") as raised:
+        place(wanted, "auto", target, Access(None, tmp_path))
+    assert "photos: 1 files" in str(raised.value)
+    assert "(green/001.png): run it again when nothing writes there" in str(raised.value)
