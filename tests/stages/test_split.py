@@ -113,7 +113,7 @@ def test_images_of_no_split_are_counted(run_stage: Run, project: Path) -> None:
     stage("download", "pipeline=tiny")
     options = ("split.train=20", "split.validation=9", "split.test=9")
     _, _, output = run_stage("split", "pipeline=tiny", *options)
-    assert "7 dropped" in output
+    assert "left out, as the parameters of the split say: 7\n" in output
 
 
 def test_arrays_without_classes_keep_all_labels_in_their_order(project: Path) -> None:

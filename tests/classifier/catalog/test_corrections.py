@@ -6,10 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from classifier.catalog.assignment import assign_splits
+from classifier.catalog import assignment
 from classifier.catalog.corrections import correct, read_corrections, write_corrections
 from classifier.catalog.manifest import DROPPED
 from classifier.support.errors import InputError
+from conftest import split_options
 
 CLASSES = ["a", "b", "c"]
 FILE = Path("corrections.csv")
@@ -31,10 +32,13 @@ def images(per_class: int = 20, copies: tuple[str, ...] = ()) -> pd.DataFrame:
     )
 
 
-def corrected(table: pd.DataFrame, corrections: dict[str, str], **options: object) -> pd.DataFrame:
+def assign_splits(table: pd.DataFrame, **options: object) -> pd.DataFrame:
     options = {"validation": 0.2, "test": 0.2, "seed": 7} | options
-    chosen = correct(table, corrections, FILE, CLASSES, CLASSES)
-    return assign_splits(chosen, **options)  # type: ignore[arg-type]
+    return assignment.assign_splits(table, split_options(**options))
+
+
+def corrected(table: pd.DataFrame, corrections: dict[str, str], **options: object) -> pd.DataFrame:
+    return assign_splits(correct(table, corrections, FILE, CLASSES, CLASSES), **options)
 
 
 def test_the_file_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -84,8 +88,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, content: str | None, message: str
 @pytest.mark.fault("a correction of a label", "no other image changes its split")
 def test_no_other_image_moves(options: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
     table = images(30, copies=("a/1",))
-    options = {"validation": 0.2, "test": 0.2, "seed": 7} | options
-    before = assign_splits(table, **options).set_index("id")  # type: ignore[arg-type]
+    before = assign_splits(table, **options).set_index("id")
     with caplog.at_level(logging.INFO):
         after = corrected(table, {"a/1": "drop", "b/3": "c", "c/4": "c"}, **options)
     after = after.set_index("id")
@@ -105,7 +108,7 @@ def test_no_other_image_moves(options: dict[str, object], caplog: pytest.LogCapt
 
 def test_a_conflict_is_resolved_by_a_correction() -> None:
     table = images(copies=("b/0", "c/0"))
-    before = assign_splits(table, validation=0.2, test=0.2, seed=7).set_index("id")
+    before = assign_splits(table).set_index("id")
     same = ["a/0", "b/0", "c/0"]
     assert set(before["split"][same]) == {DROPPED}
     after = corrected(table, {"b/0": "a", "c/0": "drop"}).set_index("id")
@@ -121,14 +124,14 @@ def test_a_misspelt_class_of_one_image_is_put_right() -> None:
     )
     classes = [*CLASSES, "aa"]
     chosen = correct(table, {"aa/0": "a"}, FILE, classes, classes)
-    after = assign_splits(chosen, validation=0.2, test=0.2, seed=7)
+    after = assign_splits(chosen)
     assert set(after["class"]) == set(CLASSES)
     assert after["split"][after["id"] == "aa/0"].tolist() != [DROPPED]
 
 
 def test_images_of_classes_that_are_not_chosen() -> None:
     chosen = correct(images(), {"a/0": "c", "c/1": "b", "c/2": "drop"}, FILE, CLASSES, ["b", "a"])
-    after = assign_splits(chosen, validation=0.2, test=0.2, seed=7).set_index("id")
+    after = assign_splits(chosen).set_index("id")
     assert len(after) == 41
     assert (after["class"]["a/0"], after["split"]["a/0"]) == ("a", DROPPED)
     assert after.loc[["c/1"], ["class", "label"]].to_numpy().tolist() == [["b", 0]]
@@ -136,7 +139,7 @@ def test_images_of_classes_that_are_not_chosen() -> None:
 
 def test_a_split_without_images_of_a_class_is_refused() -> None:
     table = images(5)
-    before = assign_splits(table, validation=0.2, test=0.2, seed=7).set_index("id")
+    before = assign_splits(table).set_index("id")
     of_test = before.index[(before["split"] == "test") & (before["class"] == "a")]
     with pytest.raises(InputError, match="class 'a' has too few images to split: 5, and none"):
         corrected(table, dict.fromkeys(of_test, "drop"))
