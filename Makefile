@@ -18,7 +18,7 @@ export DISABLE_MKDOCS_2_WARNING ?= true
 export NO_MKDOCS_2_WARNING ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro reproduce test test-all lint docs docs-build ui app lock clean
+.PHONY: help setup repro reproduce test test-all lint docs docs-build ui app serve lock clean
 
 ##@ Use
 
@@ -59,7 +59,7 @@ lint: setup ## Check style and types
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
-	hadolint Dockerfile
+	hadolint Dockerfile Dockerfile.serve
 
 ##@ Look
 
@@ -78,6 +78,9 @@ ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
 
 app: setup ## Open the web page that classifies what you draw or drop, http://127.0.0.1:7860
 	python -m classifier.apps.app
+
+serve: setup ## Serve the exported models over HTTP, http://127.0.0.1:8080
+	python -m classifier.serve
 
 ##@ Maintain
 
