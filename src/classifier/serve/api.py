@@ -5,7 +5,7 @@ import hmac
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,10 +19,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, Counter
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from classifier.serve.answer_log import AnswerLog
 from classifier.serve.batches import Answer, Room
@@ -34,18 +36,21 @@ from classifier.serve.refusal import RefusedError
 
 FILE = {"type": "string", "format": "binary"}
 BASE64 = {"type": "string", "format": "byte"}
+
+
+def body_of(name: str, item: dict[str, str]) -> dict[str, Any]:
+    """The JSON schema of an object with a list."""
+    return {"type": "object", "properties": {name: {"type": "array", "items": item}}}
+
+
 # FastAPI does not read the body: Reader does, within its bounds.
 BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            "multipart/form-data": {
-                "schema": {"properties": {"image": {"type": "array", "items": FILE}}}
-            },
+            "multipart/form-data": {"schema": body_of("image", FILE)},
             "image/*": {"schema": FILE},
-            "application/json": {
-                "schema": {"properties": {"images": {"type": "array", "items": BASE64}}}
-            },
+            "application/json": {"schema": body_of("images", BASE64)},
         },
     }
 }
@@ -91,6 +96,56 @@ class Reply(BaseModel):
     request_id: str
     model: ModelVersion
     answers: list[PictureAnswer]
+
+
+class Problem(BaseModel):
+    """Why a request has no answer: one line."""
+
+    error: str
+    request_id: str
+
+
+# What each status means; the text of the error says more.
+STATUSES = {
+    400: "The body is empty or damaged",
+    401: "The token is missing or wrong",
+    404: "There is no such model",
+    408: "The request did not come in time",
+    413: "Too many bytes, pictures or pixels",
+    415: "The content type is not known",
+    422: "A picture or a parameter cannot be read",
+    429: "The server is busy: try again after Retry-After",
+    503: "The model is not loaded yet",
+}
+
+
+class Following:
+    """Gives each request its id, the client's or a new one, and counts it by route and status."""
+
+    def __init__(self, app: ASGIApp, requests: Counter):
+        self._app, self._requests = app, requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        known = re.fullmatch(r"[\w.:-]{1,128}", given, re.ASCII)
+        identity = scope.setdefault("state", {})["id"] = given if known else uuid4().hex
+        status = 500
+
+        async def follow(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = identity
+            await send(message)
+
+        try:
+            await self._app(scope, receive, follow)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._requests.labels(route, status).inc()
 
 
 def create_api(
@@ -152,25 +207,16 @@ def create_api(
     )
     secured = [Depends(authorized)]
 
-    @api.middleware("http")
-    async def follow(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        given = request.headers.get("x-request-id", "")
-        request.state.id = (
-            given if re.fullmatch(r"[\w.:-]{1,128}", given, re.ASCII) else uuid4().hex
-        )
-        response = await call_next(request)
-        response.headers["X-Request-ID"] = request.state.id
-        route = getattr(request.scope.get("route"), "path", "other")
-        monitoring.requests.labels(route, response.status_code).inc()
-        return response
+    api.add_middleware(Following, requests=monitoring.requests)
 
     @api.post(
         "/v1/models/{name}/classify",
         dependencies=secured,
         openapi_extra=BODY,
         response_model=Reply,
+        responses={
+            status: {"model": Problem, "description": text} for status, text in STATUSES.items()
+        },
         tags=["classify"],
     )
     async def classify(
@@ -305,7 +351,6 @@ def create_api(
 
     @api.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> JSONResponse:
-        monitoring.requests.labels("other", 500).inc()
         return refused(request, 500, "the server failed: its console says why")
 
     return api

@@ -13,7 +13,7 @@ import select
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,12 +40,18 @@ class Champion(NamedTuple):
     problem: str | None = None
 
 
-async def champions(root: Path, names: Sequence[str], every: float) -> AsyncIterator[Champion]:
+async def champions(
+    root: Path, names: Sequence[str], every: float
+) -> AsyncGenerator[Champion, None]:
     """Yields the champion of each name, and each new one, until it is cancelled."""
     words = [sys.executable, "-m", __name__, *names, "--root", str(root), "--every", str(every)]
     while True:
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 20
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+            start_new_session=True,  # Ctrl-C is for the server alone
         )
         assert process.stdout is not None
         try:
