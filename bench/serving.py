@@ -40,7 +40,8 @@ class Server(NamedTuple):
     port: int
     process: psutil.Process
     started: float  # seconds until it was ready
-    memory: float  # MB then, of all its processes
+    processor: float  # seconds of it until then, of all its processes
+    memory: float  # MB then, of all of them
     path: str
     kind: str
     body: bytes
@@ -103,6 +104,9 @@ def compare(pipeline: str, folder: Path, arguments: argparse.Namespace) -> Itera
         pair = server, peer
         yield row(f"{pipeline}: start", [each.started for each in pair], "s", "under 2 s", below(2))
         yield row(
+            f"{pipeline}: its processor time", [each.processor for each in pair], "s", "stated"
+        )
+        yield row(
             f"{pipeline}: memory then",
             [each.memory for each in pair],
             "MB",
@@ -150,7 +154,7 @@ def running(
             time.sleep(0.01)
         started = time.perf_counter() - begun
         known = psutil.Process(process.pid)
-        server = Server(port, known, started, memory_of(known), *request)
+        server = Server(port, known, started, processor_of(known), memory_of(known), *request)
         send(server, HTTPConnection("127.0.0.1", port, timeout=120))
         yield server
     finally:
@@ -166,6 +170,12 @@ def answers(port: int, path: str) -> bool:
         return connection.getresponse().status == 200
     except OSError:
         return False
+
+
+def processor_of(process: psutil.Process) -> float:
+    """Seconds of processor time of the process and its children."""
+    every = [process, *process.children(recursive=True)]
+    return sum(sum(each.cpu_times()[:2]) for each in every)
 
 
 def memory_of(process: psutil.Process) -> float:
