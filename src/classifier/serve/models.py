@@ -86,7 +86,7 @@ class Models:
         """
         places: dict[str, Path] = {}
         for place in (place for folder in self._folders for place in find_exported(folder)):
-            name = place.resolve().name
+            name = place.absolute().name
             if places.setdefault(name, place) != place or name in self.champion_names:
                 raise InputError(f"there are two models '{name}': {places[name]} is one of them")
         for name, place in places.items():
