@@ -17,7 +17,7 @@ export DISABLE_MKDOCS_2_WARNING ?= true
 export NO_MKDOCS_2_WARNING ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro reproduce test test-all lint docs docs-build ui app lock clean
+.PHONY: help setup repro reproduce test test-all lint docs docs-build ui app serve lock clean
 
 ##@ Use
 
@@ -50,27 +50,27 @@ reproduce: setup ## Run the pipelines in two fresh clones and compare the bytes 
 
 PYTEST := python -m pytest --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: setup $(call with,app dev) ## Run the tests that answer within minutes: every module, and both pipelines on few images
+test: setup $(call with,app serve dev) ## Run the tests that answer within minutes: every module, and both pipelines on few images
 	$(PYTEST) -n auto -m "not slow"
 
 # Many of the slow tests wait for servers and other processes: four at a time, also on two cores.
-test-all: setup $(call with,app dev docs ray server) ## Run every test
+test-all: setup $(call with,app serve dev docs ray server) ## Run every test
 	$(PYTEST) -n 4
 
-lint: setup $(call with,app dev) ## Check style and types
+lint: setup $(call with,app serve dev) ## Check style and types
 	ruff check .
 	ruff format --check .
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
-	hadolint Dockerfile
+	hadolint Dockerfile Dockerfile.serve
 
 ##@ Look
 
 docs: docs-build ## Build the documentation and serve it, http://127.0.0.1:8000
 	mkdocs serve --dev-addr 127.0.0.1:8000
 
-docs-build: setup $(call with,app docs) ## Build the documentation in site/; a broken link is an error
+docs-build: setup $(call with,app serve docs) ## Build the documentation in site/; a broken link is an error
 	mkdocs build --strict
 
 ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
@@ -79,9 +79,12 @@ ui: setup ## Open the MLflow UI on the embedded store, http://127.0.0.1:5000
 app: setup $(call with,app) ## Open the web page that classifies what you draw or drop, http://127.0.0.1:7860
 	python -m classifier.apps.app
 
+serve: setup $(call with,serve) ## Serve the exported models over HTTP, http://127.0.0.1:8080
+	python -m classifier.serve
+
 ##@ Maintain
 
-GROUPS := uv app learn server ray dev docs
+GROUPS := uv serve app learn server ray dev docs
 # uv does not look at the upper bound of a package's Python: from 1.3 on, this one is for 3.10 alone.
 LOCK = echo "backports-strenum<1.3" | uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -c -
 

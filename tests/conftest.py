@@ -389,3 +389,44 @@ def commit_all(folder: Path) -> None:
         command("git", "config", "user.email", "test@example.com", cwd=folder)
     command("git", "add", "-A", cwd=folder)
     command("git", "commit", "-q", "--allow-empty", "-m", "test", cwd=folder)
+
+
+def write_exported(folder: Path, sharpness: float = 0.01) -> Path:
+    """An exported ONNX model, made without TensorFlow: the nearest of CLASSES by the mean colour.
+
+    Args:
+        sharpness: more of it makes larger probabilities: another version of the model.
+    """
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    from classifier.images.preprocessing import PREPROCESSING, Preprocessing
+    from classifier.support.atomic import atomic_folder
+
+    names = sorted(CLASSES)
+    weights = np.array([CLASSES[name] for name in names], np.float32).T - 90
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats"], ["means"], axes=[1, 2], keepdims=0),
+        helper.make_node("Sub", ["means", "grey"], ["colours"]),
+        helper.make_node("MatMul", ["colours", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 16, 16, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(names)])],
+        [
+            numpy_helper.from_array(np.array([90, 90, 90], np.float32), "grey"),
+            numpy_helper.from_array(sharpness / 100 * weights, "weights"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    with atomic_folder(folder) as partial:
+        (partial / "assets").mkdir()
+        (partial / "assets" / "classes.txt").write_text("".join(f"{name}\n" for name in names))
+        preprocessing = Preprocessing(image_size=16, channels=3, fit="crop")
+        preprocessing.write(partial / "assets" / PREPROCESSING)
+        (partial / "runtimes.csv").write_text("runtime,bytes,accuracy\nonnx,1,0.75\n")
+        save(model, partial / "model.onnx")
+    return folder

@@ -63,12 +63,15 @@ def programs(src: Path = SRC) -> list[str]:
     found = []
     for path in sorted(src.rglob("*.py")):
         if re.search(r'^if __name__ == "__main__":', path.read_text("utf-8"), re.MULTILINE):
-            found.append(".".join(path.relative_to(src).with_suffix("").parts))
+            module = ".".join(path.relative_to(src).with_suffix("").parts)
+            found.append(module.removesuffix(".__main__"))
     return found
 
 
 def source(module: str) -> str:
-    return SRC.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
+    place = SRC.joinpath(*module.split("."))
+    file = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+    return file.read_text("utf-8")
 
 
 def docstring_of(module: str) -> str:

@@ -203,6 +203,7 @@ def test_each_program_is_among_the_commands() -> None:
     assert len(programs) > 8
     for path in programs:
         module = ".".join(path.relative_to(commands.SRC).with_suffix("").parts)
+        module = module.removesuffix(".__main__")
         assert f"\n### python -m {module}\n" in page
         if "argparse" in path.read_text("utf-8"):
             assert f"$ python -m {module} --help\nusage: " in page

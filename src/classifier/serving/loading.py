@@ -9,9 +9,10 @@ import numpy as np
 
 from classifier.images.preprocessing import PREPROCESSING, Preprocessing, read_preprocessing
 from classifier.serving.litert import LiteRTModel
+from classifier.serving.onnx_runtime import ONNXModel
 from classifier.support.errors import InputError
 
-LITERT = "model.tflite"
+LITERT, ONNX = "model.tflite", "model.onnx"
 DRAWINGS = "drawings.txt"  # only models of drawings have this file
 
 log = logging.getLogger(__name__)
@@ -36,21 +37,21 @@ class SavedClassifier(NamedTuple):
 
 
 def load_classifier(folder: Path) -> SavedClassifier:
-    """The model in ``folder`` or below it: the LiteRT file if there is one, else the SavedModel.
+    """The model in ``folder`` or below it: the LiteRT file, else ONNX, else the SavedModel.
 
-    Both predict the same; LiteRT is faster.
+    All predict the same; LiteRT is the fastest to start.
 
     Raises:
         InputError: there is no model, or this project did not export it.
     """
     drawn = any(folder.rglob(DRAWINGS))
-    file = _find_file(folder, LITERT)
+    file = _find_file(folder, LITERT) or _find_file(folder, ONNX)
     if file is None:
         return load_saved_model(folder)._replace(drawn=drawn)
     names = next(file.parent.rglob("classes.txt"), None)
     if names is None:
         raise InputError(f"{folder} was not exported by this project: it lacks classes.txt")
-    model = LiteRTModel(file)
+    model = LiteRTModel(file) if file.name == LITERT else ONNXModel(file)
     classes = names.read_text("utf-8").splitlines()
     preprocessing = _preprocessing(folder, names.with_name(PREPROCESSING), model.shape)
     return SavedClassifier(model.shape, classes, model, preprocessing, drawn)

@@ -20,7 +20,8 @@ import pandas as pd
 
 from classifier.serving.exporting import check_difference
 from classifier.serving.litert import LiteRTModel
-from classifier.serving.loading import LITERT, load_saved_model
+from classifier.serving.loading import LITERT, ONNX, load_saved_model
+from classifier.serving.onnx_runtime import ONNXModel
 from classifier.storage.splits import Images, batches
 from classifier.support.errors import InputError
 
@@ -126,16 +127,8 @@ def _describe_litert(file: Path, texts: Mapping[str, str]) -> None:
             archive.writestr(zipfile.ZipInfo(name), text)  # without the time: 1980
 
 
-def _load_onnx(file: Path) -> Predict:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    (inputs,) = session.get_inputs()
-    return lambda images: session.run(None, {inputs.name: images})[0]
-
-
 RUNTIMES = {
-    "onnx": Runtime("model.onnx", _write_onnx, _describe_onnx, _load_onnx, exact=True),
+    "onnx": Runtime(ONNX, _write_onnx, _describe_onnx, ONNXModel, exact=True),
     "litert": Runtime(LITERT, _write_litert, _describe_litert, LiteRTModel, exact=True),
     "litert_int8": Runtime(
         "model_int8.tflite", _write_litert_int8, _describe_litert, LiteRTModel, exact=False

@@ -1,0 +1,1 @@
+"""A server of exported models over HTTP: LiteRT or ONNX Runtime, without TensorFlow."""
