@@ -14,7 +14,7 @@ from classifier.catalog.near_duplicates import read_near_duplicates
 from classifier.support.atomic import atomic_folder, write_json
 from stages import provenance
 from stages.configuration import configured
-from stages.layout import BASE, main_checkout, needed, output
+from stages.layout import ANSWERS, BASE, main_checkout, needed, output
 from stages.schemas import Evaluate
 from stages.sweep import run_name
 
@@ -23,11 +23,13 @@ log = logging.getLogger(__name__)
 
 def evaluate(config: Evaluate) -> None:
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
+    from classifier.answers.answers import write_fitted
     from classifier.reporting.metrics import evaluate_predictions
     from classifier.reporting.pictures import draw_pictures
     from classifier.reporting.predictions import predict_split
     from classifier.reporting.report import count_repeated, leaked_images, render_report
     from classifier.reporting.tables import evaluation_tables
+    from classifier.reporting.unknown import evaluate_unknown
     from classifier.saved.model_size import model_size
     from classifier.saved.saving import fingerprint, load_model
 
@@ -55,9 +57,21 @@ def evaluate(config: Evaluate) -> None:
         samples=config.bootstrap,
         count=config.mistakes,
     )
+    fitted, tables["unknown"] = evaluate_unknown(
+        model,
+        needed("normalize", name),
+        test,
+        validation,
+        metrics["calibration"]["temperature"],
+        kinds=config.unknown,
+        count=config.unknown_images,
+        seed=config.seed,
+        batch_size=config.batch_size,
+    )
     with atomic_folder(output("evaluate", name)) as folder:
         write_json(folder / "metrics.json", metrics)
         (folder / "weights.sha256").write_text(weights + "\n", "utf-8")
+        write_fitted(fitted, folder / ANSWERS)
         for title, table in tables.items():
             table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n")
         draw_pictures(

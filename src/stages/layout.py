@@ -21,6 +21,7 @@ BESIDES = {"near_duplicates": "data/near_duplicates/{}", "overview": "data/overv
 WRITTEN_BY = {"near_duplicates": "split", "overview": "normalize"}
 
 BACKBONE, CARD = "backbone.keras", "card.json"  # files of the backbone stage
+ANSWERS = "answers.npz"  # of the evaluate stage: what was fitted for the exported model's answers
 BASE = "base.json"  # of the train stage: what the network began with
 
 

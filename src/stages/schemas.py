@@ -6,6 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
+from classifier.answers.unknown import Kind as Unknown
 from classifier.images.colours import Colour
 from classifier.images.pixels import Truncated
 from classifier.sources.backbone import Backbone as Network
@@ -18,6 +19,7 @@ from classifier.support.limits import (
     ClassName,
     Count,
     Fraction,
+    FractionAbove0,
     FractionBelow1,
     ImageSize,
     Index,
@@ -138,6 +140,8 @@ class Evaluate:
     mistakes: Count
     bootstrap: Count
     seed: Seed
+    unknown: list[Unknown]
+    unknown_images: Count
 
 
 @dataclass(kw_only=True, config=STRICT)
@@ -146,6 +150,8 @@ class Export:
     thresholds: dict[str, float]
     verify_images: Count
     tolerance: NonNegative
+    calibrate: bool
+    accept: FractionAbove0
     runtimes: list[Literal["onnx", "litert", "litert_int8"]]
     accuracy_loss: Fraction
 

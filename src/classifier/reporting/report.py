@@ -105,7 +105,8 @@ def render_report(
         base: of ``base.json``, what the network began with; its name is None for random weights.
         metrics: of :func:`classifier.reporting.metrics.evaluate_predictions`.
         size: of :func:`classifier.saved.model_size.model_size`.
-        tables: of :func:`classifier.reporting.tables.evaluation_tables`.
+        tables: of :func:`classifier.reporting.tables.evaluation_tables`, and ``unknown`` of
+            :func:`classifier.reporting.unknown.evaluate_unknown`.
         counts: images per split.
         repeated: of :func:`count_repeated`.
         left_out: of :func:`classifier.catalog.manifest.left_out`.
@@ -143,6 +144,8 @@ def render_report(
         left_out=left_out,
         leaked=leaked,
         overview=overview,
+        unknown=tables["unknown"].to_dict("records"),
+        shares=[name.removeprefix("accepted_at_") for name in tables["unknown"].columns[3:]],
         suspicious=len(tables["suspicious"]),
         pictures=pictures,
         origin=origin,
