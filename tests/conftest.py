@@ -76,7 +76,7 @@ TINY_SECTION = """\
       batch_size: 8
       model: {{filters: [8], convolutions: 1}}
       depends_on: conf/train.yaml
-    evaluate: {{mistakes: 4}}
+    evaluate: {{mistakes: 4, unknown: [noise], unknown_images: 8}}
     export: {{verify_images: 4, runtimes: []}}
 """
 

@@ -16,7 +16,7 @@ from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.configuration import configured
-from stages.layout import BASE, main_checkout, needed, output
+from stages.layout import ANSWERS, BASE, main_checkout, needed, output
 from stages.schemas import Evaluate
 from stages.sweep import run_name
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 def evaluate(config: Evaluate) -> None:
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
     import_tensorflow()
+    from classifier.answers.answers import write_fitted
     from classifier.reporting.failures import draw_failures, find_failures
     from classifier.reporting.metrics import evaluate_predictions
     from classifier.reporting.pictures import draw_pictures
@@ -33,6 +34,7 @@ def evaluate(config: Evaluate) -> None:
     from classifier.reporting.report import count_repeated, leaked_images, render_report
     from classifier.reporting.slices import FEWEST, features
     from classifier.reporting.tables import evaluation_tables
+    from classifier.reporting.unknown import evaluate_unknown
     from classifier.saved.model_size import model_size
     from classifier.saved.saving import fingerprint, load_model
 
@@ -77,9 +79,21 @@ def evaluate(config: Evaluate) -> None:
     )
     metrics |= failures.metrics
     tables |= failures.tables
+    fitted, tables["unknown"] = evaluate_unknown(
+        model,
+        needed("normalize", name),
+        test,
+        validation,
+        metrics["calibration"]["temperature"],
+        kinds=config.unknown,
+        count=config.unknown_images,
+        seed=config.seed,
+        batch_size=config.batch_size,
+    )
     with atomic_folder(output("evaluate", name)) as folder:
         write_json(folder / "metrics.json", metrics)
         (folder / "weights.sha256").write_text(weights + "\n", "utf-8")
+        write_fitted(fitted, folder / ANSWERS)
         for title, table in tables.items():
             table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n")
         draw_pictures(

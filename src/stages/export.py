@@ -2,6 +2,7 @@
 
 import json
 import logging
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.configuration import configured
-from stages.layout import BASE, main_checkout, needed, output
+from stages.layout import ANSWERS, BASE, main_checkout, needed, output
 from stages.lock import locked
 from stages.schemas import Export
 from stages.sweep import on_main_line, run_name
@@ -31,10 +32,11 @@ def export(config: Export) -> None:
     check_thresholds(metrics, config.thresholds)
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
     import_tensorflow()
+    from classifier.answers.answers import answering, read_fitted
     from classifier.saved.rounding import order_of_magnitude, significant
     from classifier.saved.saving import fingerprint, load_model
     from classifier.serving.exporting import Classifier, check_saved_model, export_saved_model
-    from classifier.serving.loading import DRAWINGS
+    from classifier.serving.loading import DRAWINGS, as_answers
     from classifier.serving.runtimes import MANY, ONE, export_runtimes
 
     name = config.pipeline
@@ -44,10 +46,14 @@ def export(config: Export) -> None:
     normalized = needed("normalize", name)
     test, labels = read_split(normalized, "test")
     images = np.asarray(test[: config.verify_images])
-    expected = model.predict(images, verbose=0)
+    fitted = read_fitted(needed("evaluate", name, ANSWERS))
+    threshold = fitted.threshold(config.accept)
+    with_answers = partial(answering, model, fitted, calibrate=config.calibrate)
+    answers = with_answers(threshold=threshold)
+    expected = as_answers(answers.predict(images, verbose=0))
     base = json.loads(needed("train", name, BASE).read_text("utf-8"))
     preprocessing = needed("normalize", name, PREPROCESSING)
-    classifier = Classifier(model, normalized / "classes.txt", preprocessing)
+    classifier = Classifier(answers, normalized / "classes.txt", preprocessing)
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
         if base["name"] is not None:
@@ -58,15 +64,25 @@ def export(config: Export) -> None:
                 "Its answers say nothing about photographs.\n",
                 "utf-8",
             )
+        scaled = f"divided by temperature {fitted.temperature:.4g}"
         difference = check_saved_model(folder, images, expected, config.tolerance)
         log.info("the SavedModel's probabilities differ from the Keras model's by %.2g", difference)
+        log.info(
+            "probabilities are %s; %.4g %% of validation images are accepted, up to score %.4g",
+            scaled if config.calibrate else "as trained",
+            100 * float((fitted.scores <= threshold).mean()),
+            threshold,
+        )
         runtimes = export_runtimes(
             config.runtimes,
-            model,
+            lambda limit: with_answers(threshold=limit),
             folder,
             images=test,
             labels=labels,
             calibration=read_split(normalized, "train")[0],
+            validation=read_split(normalized, "validation")[0],
+            limit=threshold,
+            accept=config.accept,
             tolerance=config.tolerance,
             accuracy_loss=config.accuracy_loss,
         )
@@ -76,11 +92,13 @@ def export(config: Export) -> None:
             table = runtimes.drop(columns=[ONE, MANY]).assign(
                 accuracy_lost=runtimes["accuracy_lost"].map(significant),
                 largest_difference=runtimes["largest_difference"].map(order_of_magnitude),
+                score_difference=runtimes["score_difference"].map(order_of_magnitude),
+                accepted=runtimes["accepted"].map(partial(significant, digits=4)),
             )
             table.to_csv(folder / "runtimes.csv", index=False, lineterminator="\n")
             log.info("\n%s", runtimes.to_string(index=False, float_format="{:.5g}".format))
     # The folder is in place: what is registered can be found there, and not the other way round.
-    example = images[:8], expected[:8]
+    example = images[:8], expected.probabilities[:8]
     register(config, classifier, model.name, weights, metrics, base, example, runtimes)
 
 
@@ -119,7 +137,12 @@ def register(
     with locked(*([store] if store else [])), run as logged:
         same = {
             tracking.FINGERPRINT: weights,
-            tracking.PREPROCESSING: preprocessing_digest(needed("normalize", name), files),
+            tracking.PREPROCESSING: preprocessing_digest(
+                needed("normalize", name),
+                files,
+                needed("evaluate", name, ANSWERS).read_bytes()
+                + f"\0{config.calibrate}\0{config.accept}".encode(),
+            ),
         }
         version = tracking.version_with_tags(name, same)
         known = version is not None
@@ -182,16 +205,18 @@ def register(
         log.info("it is the champion now%s", drawings)
 
 
-def preprocessing_digest(normalized: Path, files: list[Path]) -> str:
-    """The SHA-256 of what the model does with images beside its weights.
+def preprocessing_digest(normalized: Path, files: list[Path], answers: bytes) -> str:
+    """The SHA-256 of what the model does with images, and with probabilities, beside its weights.
 
     Args:
         normalized: the folder of the normalize stage.
         files: those registered with the model: with another runtime, it is another version.
+        answers: what was fitted for the answers, and how it is used.
     """
     digest = sha256(" ".join(sorted(file.name for file in files)).encode())
     for name in ("classes.txt", "statistics.json", PREPROCESSING):
         digest.update(f"\0{name}\0".encode() + (normalized / name).read_bytes())
+    digest.update(answers)
     return digest.hexdigest()
 
 

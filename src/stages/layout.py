@@ -25,6 +25,7 @@ BESIDES = {
 WRITTEN_BY = {"near_duplicates": "split", "overview": "normalize"}
 
 BACKBONE, CARD = "backbone.keras", "card.json"  # files of the backbone stage
+ANSWERS = "answers.npz"  # of the evaluate stage: what was fitted for the exported model's answers
 BASE = "base.json"  # of the train stage: what the network began with
 
 

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
+from classifier.answers.unknown import Kind as Unknown
 from classifier.catalog.options import SplitOptions
 from classifier.images.colours import Colour
 from classifier.images.pixels import Truncated
@@ -19,6 +20,7 @@ from classifier.support.limits import (
     ClassName,
     Count,
     Fraction,
+    FractionAbove0,
     FractionBelow1,
     ImageSize,
     Index,
@@ -131,6 +133,8 @@ class Evaluate:
     bootstrap: Count
     corruption_images: Index
     seed: Seed
+    unknown: list[Unknown]
+    unknown_images: Count
 
 
 @dataclass(kw_only=True, config=STRICT)
@@ -139,6 +143,8 @@ class Export:
     thresholds: dict[str, float]
     verify_images: Count
     tolerance: NonNegative
+    calibrate: bool
+    accept: FractionAbove0
     runtimes: list[Literal["onnx", "litert", "litert_int8"]]
     accuracy_loss: Fraction
 

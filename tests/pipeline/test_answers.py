@@ -49,7 +49,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     chosen = params.read_text().replace(
         "{image_size: 16, channels: 3}", f"{{image_size: {size}, channels: 3, fit: {fit}}}"
     )
-    runtimes = "runtimes: [onnx, litert, litert_int8], accuracy_loss: 1.0"
+    # predictions.csv has the probabilities as trained.
+    runtimes = "runtimes: [onnx, litert, litert_int8], accuracy_loss: 1.0, calibrate: false"
     params.write_text(chosen.replace("runtimes: []", runtimes))
     run_stages(folder, *STAGES)
     return folder
@@ -96,7 +97,7 @@ def test_the_page_answers_as_evaluate_does(expected: pd.DataFrame) -> None:
     for file in expected.index:
         answer = app.answer(Path.cwd(), "models:/tiny@candidate", Path(file).read_bytes())
         assert answer is not None
-        answers[file], explanation = answer
+        answers[file], explanation, _ = answer
         height, width, _ = read_preprocessing(Path("exports/tiny/assets", PREPROCESSING)).shape
         assert explanation is not None
         assert max(explanation.shape) == app.OVERLAY
@@ -129,13 +130,14 @@ def test_an_exported_file_alone_has_what_an_answer_needs(
 ) -> None:
     if runtime == "saved_model":
         exported = load_saved_model(Path("exports/tiny"))
-        preprocessing, predict, classes = exported.preprocessing, exported.predict, exported.classes
+        preprocessing, answer, classes = exported.preprocessing, exported.answer, exported.classes
     else:
         file = Path(shutil.copy(Path("exports/tiny", RUNTIMES[runtime].file), tmp_path))
         texts = texts_of(runtime, file)
         (tmp_path / PREPROCESSING).write_text(texts[PREPROCESSING])
         preprocessing = read_preprocessing(tmp_path / PREPROCESSING)
-        predict, classes = RUNTIMES[runtime].load(file), texts["classes.txt"].splitlines()
+        answer, classes = RUNTIMES[runtime].load(file), texts["classes.txt"].splitlines()
     images = np.stack([preprocessing(Path(file).read_bytes()) for file in expected.index])
-    answers = [dict(zip(classes, row, strict=True)) for row in predict(images).tolist()]
+    rows = answer(images).probabilities.tolist()
+    answers = [dict(zip(classes, row, strict=True)) for row in rows]
     same(dict(zip(expected.index, answers, strict=True)), expected)

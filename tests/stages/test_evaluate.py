@@ -154,3 +154,15 @@ def test_pictures_say_nothing_of_time_and_version(finished: Path) -> None:
     for file in pictures:
         with Image.open(file) as picture:
             assert not set(picture.info) & {"Software", "Creation Time", "date:create"}, file
+
+
+def test_the_report_shows_what_the_model_does_not_know(finished: Path) -> None:
+    folder = finished / "reports" / "tiny"
+    unknown = pd.read_csv(folder / "unknown.csv")
+    assert unknown["kind"].tolist() == ["test split", "noise"]
+    assert unknown["images"].tolist() == [9, 8]
+    assert unknown["auroc"][1] > 0.9
+    report = (folder / "report.html").read_text("utf-8")
+    assert "<h2>Not knowing</h2>" in report
+    assert "<td>noise</td>" in report
+    assert "accepted at 0.97" in report

@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from classifier import tracking
 from classifier.apps import classify
 from classifier.images.preprocessing import PREPROCESSING
+from classifier.reporting.calibration import apply_temperature
 from classifier.saved.saving import fingerprint, load_model
 from classifier.serving.loading import load_classifier, load_saved_model
 from classifier.support.errors import InputError
@@ -34,6 +35,13 @@ from conftest import (
 Run = Callable[..., tuple[int, str, str]]
 
 
+def calibrated(project: Path, images: np.ndarray) -> np.ndarray:
+    """The trained model's probabilities with the temperature that evaluate fitted."""
+    metrics = json.loads((project / "reports" / "tiny" / "metrics.json").read_text())
+    trained = load_model(project / "models" / "tiny" / "model.keras").predict(images, verbose=0)
+    return apply_temperature(trained, metrics["calibration"]["temperature"])
+
+
 def test_saved_model_takes_raw_images(finished: Path) -> None:
     folder = finished / "exports" / "tiny"
     assert {path.name for path in folder.iterdir()} == {"saved_model.pb", "variables", "assets"}
@@ -43,7 +51,7 @@ def test_saved_model_takes_raw_images(finished: Path) -> None:
         normalized / PREPROCESSING
     ).read_bytes()
     images = np.load(finished / "data" / "normalized" / "tiny" / "test.npy")
-    expected = load_model(finished / "models" / "tiny" / "model.keras").predict(images, verbose=0)
+    expected = calibrated(finished, images)
     answer = tf.saved_model.load(folder).signatures["serving_default"](images=tf.constant(images))
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-6)
     names = np.array(["blue", "green", "red"])[expected.argmax(axis=1)]
@@ -66,7 +74,7 @@ def test_registered_version_gives_the_same(finished: Path) -> None:
     assert model.metadata.metadata["weights_sha256"] == version.tags["weights_sha256"]
     assert model.metadata.metadata["pipeline"] == "tiny"
     images = np.load(finished / "data" / "normalized" / "tiny" / "test.npy")
-    expected = load_model(finished / "models" / "tiny" / "model.keras").predict(images, verbose=0)
+    expected = calibrated(finished, images)
     np.testing.assert_allclose(model.predict(images), expected, atol=1e-6)
     (run,) = client.search_runs([experiment_id(client, "tiny")])
     assert version.run_id == run.info.run_id
@@ -361,7 +369,15 @@ def test_other_runtimes_are_written_checked_and_shown(
         assert run_stage("export", "pipeline=tiny", asked, "accuracy_loss=1")[0] == 0
     folder = project / "exports" / "tiny"
     table = pd.read_csv(folder / "runtimes.csv").set_index("runtime")
-    assert list(table) == ["bytes", "accuracy", "accuracy_lost", "largest_difference"]
+    assert list(table) == [
+        "bytes",
+        "threshold",
+        "accuracy",
+        "accuracy_lost",
+        "largest_difference",
+        "score_difference",
+        "accepted",
+    ]
     for name, file in {"onnx": "model.onnx", "litert": "model.tflite"}.items():
         assert table["bytes"][name] == (folder / file).stat().st_size
         assert table["largest_difference"][name] < 1e-5

@@ -14,7 +14,7 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from classifier import tracking
 from classifier.apps.handwriting import to_digit
 from classifier.images.grids import scaled_to
 from classifier.images.pixels import ImageError, to_pixels
-from classifier.serving.loading import SavedClassifier, load_classifier
+from classifier.serving.loading import NONE_OF_THESE, SavedClassifier, load_classifier
 from classifier.support.errors import InputError
 
 # Gradio sends usage data to its makers by default.
@@ -51,9 +51,22 @@ def load(root: Path, uri: str) -> tuple[SavedClassifier, Any]:
     return exported, load_model(tracking.registered_keras_model(root, uri))
 
 
-def answer(
-    root: Path, uri: str, content: bytes | np.ndarray
-) -> tuple[dict[str, float], np.ndarray | None] | None:
+class Answer(NamedTuple):
+    """The answer to one image.
+
+    Attributes:
+        probabilities: by class.
+        explanation: the Grad-CAM of the most probable class over the image, uint8 (H, W, 3), the
+            longer side OVERLAY; None for networks without feature maps.
+        accepted: whether the image shows one of the classes, as far as the model can tell.
+    """
+
+    probabilities: dict[str, float]
+    explanation: np.ndarray | None
+    accepted: bool
+
+
+def answer(root: Path, uri: str, content: bytes | np.ndarray) -> Answer | None:
     """Predicts the class of an image, and explains the prediction with Grad-CAM.
 
     Args:
@@ -61,9 +74,7 @@ def answer(
         content: an encoded image, or the pixels of a drawing, uint8 (H, W, C).
 
     Returns:
-        None for an empty drawing, otherwise the probabilities by class, and the Grad-CAM of the
-        most probable class over the image, uint8 (H, W, 3), the longer side OVERLAY. The latter is
-        None for networks without feature maps.
+        None for an empty drawing.
 
     Raises:
         ImageError: the image cannot be read.
@@ -77,7 +88,8 @@ def answer(
         if not content.any():
             return None
     images = exported.preprocessing(content)[np.newaxis]
-    probabilities = exported.predict(images)[0]
+    answers = exported.answer(images)
+    probabilities = answers.probabilities[0]
     maps = grad_cam(model, images, probabilities.argmax(keepdims=True))
     explanation = None
     if maps is not None:
@@ -85,7 +97,8 @@ def answer(
         explanation = to_pixels(
             shown, size=scaled_to(shown.shape[:2], OVERLAY), channels=3, fit="crop"
         )
-    return dict(zip(exported.classes, map(float, probabilities), strict=True)), explanation
+    by_class = dict(zip(exported.classes, map(float, probabilities), strict=True))
+    return Answer(by_class, explanation, bool(answers.accepted[0]))
 
 
 def sketchpad() -> gr.Sketchpad:
@@ -131,24 +144,28 @@ def build_page(root: Path) -> gr.Blocks:
 
     def classify(
         uri: str, image: EditorValue | str | None
-    ) -> tuple[dict[str, float] | None, np.ndarray | None]:
+    ) -> tuple[str, dict[str, float] | None, np.ndarray | None]:
         if image is None:
-            return None, None
+            return "", None, None
         content: bytes | np.ndarray
         if isinstance(image, str):
             content = Path(image).read_bytes()
         else:
             drawing = image["composite"]
             if drawing is None:  # the canvas was cleared
-                return None, None
+                return "", None, None
             assert isinstance(drawing, np.ndarray)  # a sketchpad's type is "numpy"
             content = drawing
         try:
-            return answer(root, uri, content) or (None, None)
+            answered = answer(root, uri, content)
         except ImageError as error:
             raise gr.Error(f"This image cannot be read: {error}", print_exception=False) from None
         except InputError as error:
             raise gr.Error(str(error), print_exception=False) from None
+        if answered is None:
+            return "", None, None
+        verdict = "" if answered.accepted else f"**{NONE_OF_THESE.capitalize()}.**"
+        return verdict, answered.probabilities, answered.explanation
 
     dropdowns = []
     with gr.Blocks(title="Image classifiers", analytics_enabled=False) as page:
@@ -160,6 +177,7 @@ def build_page(root: Path) -> gr.Blocks:
                     dropdowns.append(version)
                     image = sketchpad() if model.channels == 1 else photo_field()
                 with gr.Column():
+                    verdict = gr.Markdown()
                     probabilities = gr.Label(label="Probabilities", num_top_classes=5)
                     explanation = gr.Image(
                         label="Grad-CAM of the first class",
@@ -170,7 +188,7 @@ def build_page(root: Path) -> gr.Blocks:
                     [image.change, version.change],
                     classify,
                     [version, image],
-                    [probabilities, explanation],
+                    [verdict, probabilities, explanation],
                     trigger_mode="always_last",
                     show_progress="hidden",
                     # LiteRT's interpreters are not thread-safe.

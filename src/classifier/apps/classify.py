@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -27,17 +28,20 @@ from classifier.apps.handwriting import to_digit
 from classifier.formats.image_files import SKIPPED, is_image_file
 from classifier.images.pixels import Fit, ImageError
 from classifier.images.preprocessing import Preprocessing
-from classifier.serving.loading import SavedClassifier, load_classifier
+from classifier.serving.loading import NONE_OF_THESE, SavedClassifier, load_classifier
 from classifier.support.errors import InputError
 
 BATCH = 64  # images
 
 
 class Prediction(NamedTuple):
-    """The most probable classes of an image, with their probabilities, in decreasing order."""
+    """The most probable classes of an image, with their probabilities, in decreasing order; and
+    the score, and whether the image is accepted: :class:`classifier.serving.loading.Answers`."""
 
     file: str
     top: list[tuple[str, float]]
+    score: float
+    accepted: bool
 
 
 def find_images(words: Sequence[str]) -> tuple[list[str], int]:
@@ -122,10 +126,12 @@ def classify(
 def _predictions(
     classifier: SavedClassifier, images: Sequence[tuple[str, np.ndarray]], top: int
 ) -> Iterator[Prediction]:
-    batch = classifier.predict(np.stack([pixels for _, pixels in images]))
-    for (file, _), probabilities in zip(images, batch, strict=True):
+    answers = classifier.answer(np.stack([pixels for _, pixels in images]))
+    for (file, _), *answer in zip(images, *answers, strict=True):
+        probabilities, score, accepted = answer
         order = np.argsort(-probabilities, kind="stable")[:top]
-        yield Prediction(file, [(classifier.classes[at], float(probabilities[at])) for at in order])
+        classes = [(classifier.classes[at], float(probabilities[at])) for at in order]
+        yield Prediction(file, classes, float(score), bool(accepted))
 
 
 def write_table(predictions: Iterable[Prediction], model: Mapping[str, Any]) -> None:
@@ -133,15 +139,18 @@ def write_table(predictions: Iterable[Prediction], model: Mapping[str, Any]) -> 
         top = "   ".join(
             f"{name} {100 * probability:.1f} %" for name, probability in prediction.top
         )
-        print(f"{prediction.file}   {top}")
+        unknown = "" if prediction.accepted else f"{NONE_OF_THESE}   "
+        print(f"{prediction.file}   {unknown}{top}")
 
 
 def write_csv(predictions: Iterable[Prediction], model: Mapping[str, Any]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file", "rank", "class", "probability"])
+    writer.writerow(["file", "rank", "class", "probability", "score", "accepted"])
     for prediction in predictions:
         for rank, (name, probability) in enumerate(prediction.top, 1):
-            writer.writerow([prediction.file, rank, name, f"{probability:.6f}"])
+            score = "" if isnan(prediction.score) else f"{prediction.score:.4f}"
+            accepted = str(prediction.accepted).lower()
+            writer.writerow([prediction.file, rank, name, f"{probability:.6f}", score, accepted])
 
 
 def write_json(predictions: Iterable[Prediction], model: Mapping[str, Any]) -> None:
@@ -149,6 +158,8 @@ def write_json(predictions: Iterable[Prediction], model: Mapping[str, Any]) -> N
         {
             "file": prediction.file,
             "top": [{"class": name, "probability": share} for name, share in prediction.top],
+            "score": None if isnan(prediction.score) else prediction.score,
+            "accepted": prediction.accepted,
             "model": model,
         }
         for prediction in predictions

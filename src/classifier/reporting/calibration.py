@@ -55,6 +55,17 @@ def expected_calibration_error(
     return float((difference * table["images"]).sum() / table["images"].sum())
 
 
+def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The mean squared distance of the probabilities from the labels: 0 (best) to 2.
+
+    Brier, Verification of forecasts expressed in terms of probability, 1950. It has six significant
+    digits. The arguments are those of :func:`reliability_table`.
+    """
+    shown = rounded(probabilities)
+    of_label = shown[np.arange(len(labels)), labels]
+    return significant(float(((shown**2).sum(axis=1) + 1 - 2 * of_label).mean()))
+
+
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """The temperature with the lowest log loss. It is above 1 for an overconfident network.
 

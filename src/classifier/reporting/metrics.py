@@ -9,6 +9,7 @@ from sklearn import metrics as sk
 
 from classifier.reporting.calibration import (
     apply_temperature,
+    brier_score,
     expected_calibration_error,
     fit_temperature,
 )
@@ -25,17 +26,19 @@ def evaluate_predictions(test: Predictions, validation: Predictions) -> dict[str
     the figures of the scaled probabilities are those with it.
 
     Returns:
-        Those of :func:`compute_metrics`, and ``calibration``: ece, temperature, scaled_ece,
-        scaled_log_loss.
+        Those of :func:`compute_metrics`, and ``calibration``: ece, brier, temperature, scaled_ece,
+        scaled_log_loss, scaled_brier.
     """
     temperature = significant(fit_temperature(validation.labels, validation.probabilities), 4)
     scaled = apply_temperature(test.probabilities, temperature)
     return compute_metrics(test.labels, test.probabilities) | {
         "calibration": {
             "ece": significant(expected_calibration_error(test.labels, test.probabilities)),
+            "brier": brier_score(test.labels, test.probabilities),
             "temperature": temperature,
             "scaled_ece": significant(expected_calibration_error(test.labels, scaled)),
             "scaled_log_loss": compute_metrics(test.labels, scaled)["log_loss"],
+            "scaled_brier": brier_score(test.labels, scaled),
         }
     }
 

@@ -115,7 +115,8 @@ def render_report(
             :func:`classifier.reporting.failures.find_failures`.
         size: of :func:`classifier.saved.model_size.model_size`.
         tables: of :func:`classifier.reporting.tables.evaluation_tables` and
-            :func:`classifier.reporting.failures.find_failures`.
+            :func:`classifier.reporting.failures.find_failures`, and ``unknown`` of
+            :func:`classifier.reporting.unknown.evaluate_unknown`.
         counts: images per split.
         repeated: of :func:`count_repeated`.
         left_out: of :func:`classifier.catalog.manifest.left_out`.
@@ -153,6 +154,8 @@ def render_report(
         left_out=left_out,
         leaked=leaked,
         overview=overview,
+        unknown=tables["unknown"].to_dict("records"),
+        shares=[name.removeprefix("accepted_at_") for name in tables["unknown"].columns[3:]],
         suspicious=len(tables["suspicious"]),
         failures=describe_failures(tables, metrics),
         pictures=pictures,

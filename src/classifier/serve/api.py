@@ -72,14 +72,14 @@ class PictureAnswer(BaseModel):
     """The answer to one picture.
 
     ``accepted`` is false if the picture is unlike those of training: then it may be none of the
-    classes. ``score`` is what that is decided by.
+    classes. ``score`` is what that is decided by: 1 for a usual picture, more for an unlike one.
     """
 
     file: str
     name: str = Field(serialization_alias="class")
     probability: float
     accepted: bool
-    score: float
+    score: float | None
     top: list[Guess]
 
 

@@ -9,20 +9,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from classifier.serve.exported import Answers
 from classifier.serve.refusal import busy
+from classifier.serving.loading import Answers
 
 
 class Answer(NamedTuple):
-    """What a model says about one image: see :class:`classifier.serve.exported.Answers`.
+    """What a model says about one image: see :class:`classifier.serving.loading.Answers`.
 
     Attributes:
         probabilities: float32 (classes,).
+        score: None of a model that was exported without.
         queued, predicted: seconds of waiting for the batch, and of the batch.
     """
 
     probabilities: np.ndarray
-    score: float
+    score: float | None
     accepted: bool
     queued: float
     predicted: float
@@ -121,5 +122,9 @@ class Batches:
             ):
                 if not future.done():
                     future.set_result(
-                        Answer(probabilities, float(score), bool(accepted), begun - came, seconds)
+                        Answer(probabilities, _known(score), bool(accepted), begun - came, seconds)
                     )
+
+
+def _known(score: np.floating) -> float | None:
+    return None if np.isnan(score) else float(score)

@@ -22,26 +22,6 @@ RUNTIMES = {LITERT: "litert", ONNX: "onnx"}  # the file of a model, its name in 
 State = tuple[tuple[str, int, int], ...]  # of each file: its path, time in ns and bytes
 
 
-class Answers(NamedTuple):
-    """What a model says about N images.
-
-    Attributes:
-        probabilities: float32 (N, classes).
-        score: float32 (N,), how much the images are like those of training; higher is more.
-        accepted: bool (N,), whether the model knows them well enough to answer.
-    """
-
-    probabilities: np.ndarray
-    score: np.ndarray
-    accepted: np.ndarray
-
-
-def answer(classifier: SavedClassifier, images: np.ndarray) -> Answers:
-    """Classifies uint8 images (N, H, W, C). Every image is accepted."""
-    probabilities = classifier.predict(images)
-    return Answers(probabilities, probabilities.max(axis=1), np.ones(len(images), bool))
-
-
 class Loaded(NamedTuple):
     """A version of a model, ready to answer.
 
@@ -125,7 +105,7 @@ def load(
         runtime = RUNTIMES[files[0].name]
         try:
             classifier = load_classifier(copy)
-            answers = answer(classifier, np.zeros((1, *classifier.shape), np.uint8))
+            answers = classifier.answer(np.zeros((1, *classifier.shape), np.uint8))
         except InputError as error:
             raise InputError(str(error).replace(str(copy), str(folder))) from None
         except Exception as error:  # LiteRT's and ONNX Runtime's have no common base class

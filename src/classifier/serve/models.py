@@ -4,13 +4,12 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from classifier.serve.batches import Batches
 from classifier.serve.champions import Champion, champions
-from classifier.serve.exported import Loaded, State, answer, find_exported, load, state_of
+from classifier.serve.exported import Loaded, State, find_exported, load, state_of
 from classifier.serve.monitoring import Monitoring
 from classifier.serve.refusal import RefusedError
 from classifier.support.errors import InputError, nearest
@@ -110,7 +109,7 @@ class Models:
         self._current[name] = Current(
             loaded,
             Batches(
-                partial(answer, loaded.classifier),
+                loaded.classifier.answer,
                 self._executor,
                 self._batch,
                 self._monitoring.batch.observe,

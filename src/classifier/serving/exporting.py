@@ -7,15 +7,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from classifier.serving.loading import Answers, as_answers
 from classifier.support.errors import InputError
+
+SCORES = 1e-3  # the largest difference of a score, as a share: a sum of hundreds of squares
 
 
 class Classifier(tf.Module):
     """A Keras model as one TensorFlow function of images.
 
     ``classifier(images)`` takes uint8 (N, H, W, C), values 0..255, and returns probabilities,
-    float32 (N, classes). Its signature ``serving_default`` returns ``probabilities`` and
-    ``class_names``, bytes (N,), the most probable class of each image. The asset ``classes.txt``
+    float32 (N, classes). Its signature ``serving_default`` returns the outputs of
+    :func:`classifier.answers.answers.answering`, and ``class_names``, bytes (N,), the most probable
+    class of each image, accepted or not. The asset ``classes.txt``
     has a class name per line. The asset ``preprocessing.json`` says how an image file becomes
     ``images`` (:class:`classifier.images.preprocessing.Preprocessing`).
 
@@ -39,29 +43,28 @@ class Classifier(tf.Module):
             return tf.constant(weights.get(id(variable), 0), variable.dtype, variable.shape)
 
         @tf.function(input_signature=[images])
-        def predict(images: tf.Tensor) -> tf.Tensor:
+        def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
             groups = model.trainable_variables, model.non_trainable_variables
             constants = [[constant(variable) for variable in group] for group in groups]
-            probabilities, _ = model.stateless_call(*constants, images, training=False)
-            return probabilities
+            answers, _ = model.stateless_call(*constants, images, training=False)
+            return dict(answers)
 
         # Traced once: each trace would have its own copy of the weights.
-        self._predict = predict.get_concrete_function()
+        self._answer = answer.get_concrete_function()
 
         @tf.function(input_signature=[images])
         def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            probabilities = self._predict(images)
-            return {
-                "probabilities": probabilities,
-                "class_names": tf.gather(classes, tf.argmax(probabilities, axis=1)),
-            }
+            answers = self._answer(images)
+            most_probable = tf.argmax(answers["probabilities"], axis=1)
+            return answers | {"class_names": tf.gather(classes, most_probable)}
 
         self.serve = serve
         self.__call__.get_concrete_function(images)
 
     @tf.function
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        return self._predict(images)
+        probabilities: tf.Tensor = self._answer(images)["probabilities"]
+        return probabilities
 
     @property
     def signatures(self) -> dict[str, Any]:
@@ -80,22 +83,23 @@ def export_saved_model(classifier: Classifier, folder: Path) -> None:
 
 
 def check_saved_model(
-    folder: Path, images: np.ndarray, expected: np.ndarray, tolerance: float
+    folder: Path, images: np.ndarray, expected: Answers, tolerance: float
 ) -> float:
     """The largest absolute difference of a SavedModel's probabilities from the Keras model's.
 
     Args:
         images: uint8 (N, H, W, C).
-        expected: float32 (N, classes), the Keras model's probabilities.
+        expected: the Keras model's answers.
         tolerance: the largest difference allowed, 0..1.
 
     Raises:
-        InputError: the difference is above ``tolerance``.
+        InputError: the difference is above ``tolerance``, or that of the scores is, as a share.
     """
     serve = tf.saved_model.load(folder).signatures["serving_default"]
-    probabilities = serve(images=tf.constant(images))["probabilities"].numpy()
-    difference = float(np.abs(probabilities - expected).max())
+    answers = as_answers(serve(images=tf.constant(images)))
+    difference = float(np.abs(answers.probabilities - expected.probabilities).max())
     check_difference("the SavedModel", difference, tolerance)
+    check_score_difference("the SavedModel", score_difference(answers.score, expected.score))
     return difference
 
 
@@ -109,4 +113,22 @@ def check_difference(exported: str, difference: float, tolerance: float) -> None
         raise InputError(
             f"{exported}'s probabilities differ from the Keras model's by {difference:.2g}, more "
             f"than tolerance {tolerance:.2g}"
+        )
+
+
+def score_difference(scores: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of scores, (N,), from the Keras model's, as a share where above 1."""
+    return float((np.abs(scores - expected) / np.maximum(expected, 1)).max())
+
+
+def check_score_difference(exported: str, difference: float) -> None:
+    """Checks a :func:`score_difference`.
+
+    Raises:
+        InputError: it is above SCORES, or not a number.
+    """
+    if not difference <= SCORES:
+        raise InputError(
+            f"{exported}'s scores differ from the Keras model's by {difference:.2g}, as a share, "
+            f"more than {SCORES:.2g}"
         )

@@ -1,7 +1,9 @@
 """Inference with LiteRT, without TensorFlow: it loads faster, and so do its models."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +11,10 @@ from classifier.support.startup_lines import without_startup_lines
 
 
 class LiteRTModel:
-    """A LiteRT model as a function: uint8 images (N, H, W, C) to float32 (N, classes).
+    """A LiteRT model as a function: from uint8 images (N, H, W, C) to its outputs by name.
+
+    They are ``probabilities``, float32 (N, classes), and, unless the model was exported without,
+    ``score``, float32 (N,), and ``accepted``, bool (N,).
 
     Attributes:
         shape: height, width and channels of the images.
@@ -22,16 +27,24 @@ class LiteRTModel:
             self._interpreter = Interpreter(str(file), num_threads=os.cpu_count())
             self._interpreter.allocate_tensors()
         (images,) = self._interpreter.get_input_details()
-        (probabilities,) = self._interpreter.get_output_details()
-        self._input, self._output = images["index"], probabilities["index"]
+        self._input = images["index"]
+        self._outputs = {
+            _name(output): output["index"] for output in self._interpreter.get_output_details()
+        }
         _, height, width, channels = map(int, images["shape"])
         self.shape = height, width, channels
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         if tuple(self._interpreter.get_input_details()[0]["shape"]) != images.shape:
             self._interpreter.resize_tensor_input(self._input, images.shape)
             self._interpreter.allocate_tensors()
         self._interpreter.set_tensor(self._input, images)
         self._interpreter.invoke()
-        probabilities: np.ndarray = self._interpreter.get_tensor(self._output)
-        return probabilities
+        return {name: self._interpreter.get_tensor(at) for name, at in self._outputs.items()}
+
+
+def _name(output: Mapping[str, Any]) -> str:
+    """The converter gives outputs names of its own, but each of the three is of another kind."""
+    if output["dtype"] is np.bool_:
+        return "accepted"
+    return "score" if len(output["shape"]) == 1 else "probabilities"

@@ -1,9 +1,9 @@
 """Loads an exported model for inference, in the fastest runtime that it was exported for."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,35 @@ from classifier.serving.onnx_runtime import ONNXModel
 from classifier.support.errors import InputError
 
 LITERT, ONNX = "model.tflite", "model.onnx"
+NONE_OF_THESE = "none of these, as far as it can tell"  # of an image that is not accepted
 DRAWINGS = "drawings.txt"  # only models of drawings have this file
 
 log = logging.getLogger(__name__)
+
+
+class Answers(NamedTuple):
+    """What an exported model answers to N images.
+
+    Attributes:
+        probabilities: float32 (N, classes), 0..1; calibrated, unless ``export.calibrate`` was off.
+        score: how unlike the training data an image is, float32 (N,): 0 or more, 1 for a usual
+            image. NaN of a model that was exported without.
+        accepted: whether the score is below the threshold, bool (N,). If not, the image shows none
+            of the classes, as far as the model can tell. True of a model without a score.
+    """
+
+    probabilities: np.ndarray
+    score: np.ndarray
+    accepted: np.ndarray
+
+
+def as_answers(outputs: Mapping[str, Any]) -> Answers:
+    """Answers of a model's outputs by name, arrays or tensors."""
+    probabilities = np.asarray(outputs["probabilities"])
+    count = len(probabilities)
+    score = outputs.get("score", np.full(count, np.nan, np.float32))
+    accepted = outputs.get("accepted", np.ones(count, bool))
+    return Answers(probabilities, np.asarray(score), np.asarray(accepted))
 
 
 class SavedClassifier(NamedTuple):
@@ -24,16 +50,20 @@ class SavedClassifier(NamedTuple):
     Attributes:
         shape: height, width and channels of its images.
         classes: class names, in the order of the probabilities.
-        predict: a function from uint8 images (N, *shape) to probabilities, float32 (N, classes).
+        answer: a function from uint8 images (N, *shape) to their answers.
         preprocessing: makes uint8 ``shape`` of an image file, as for training.
         drawn: whether it was trained on drawings (DRAWINGS).
     """
 
     shape: tuple[int, int, int]
     classes: list[str]
-    predict: Callable[[np.ndarray], np.ndarray]
+    answer: Callable[[np.ndarray], Answers]
     preprocessing: Preprocessing
     drawn: bool = False
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The probabilities alone, float32 (N, classes)."""
+        return self.answer(images).probabilities
 
 
 def load_classifier(folder: Path) -> SavedClassifier:
@@ -54,7 +84,11 @@ def load_classifier(folder: Path) -> SavedClassifier:
     model = LiteRTModel(file) if file.name == LITERT else ONNXModel(file)
     classes = names.read_text("utf-8").splitlines()
     preprocessing = _preprocessing(folder, names.with_name(PREPROCESSING), model.shape)
-    return SavedClassifier(model.shape, classes, model, preprocessing, drawn)
+
+    def answer(images: np.ndarray) -> Answers:
+        return as_answers(model(images))
+
+    return SavedClassifier(model.shape, classes, answer, preprocessing, drawn)
 
 
 def load_saved_model(folder: Path) -> SavedClassifier:
@@ -75,15 +109,14 @@ def load_saved_model(folder: Path) -> SavedClassifier:
     if set(inputs) != {"images"} or not names.is_file():
         raise InputError(f"{folder} was not exported by this project: it lacks images or names")
 
-    def predict(images: np.ndarray) -> np.ndarray:
-        probabilities: np.ndarray = serve(images=tf.constant(images))["probabilities"].numpy()
-        return probabilities
+    def answer(images: np.ndarray) -> Answers:
+        return as_answers(serve(images=tf.constant(images)))
 
     height, width, channels = inputs["images"].shape[1:]
     shape = height, width, channels
     classes = names.read_text("utf-8").splitlines()
     preprocessing = _preprocessing(folder, names.with_name(PREPROCESSING), shape)
-    return SavedClassifier(shape, classes, predict, preprocessing)
+    return SavedClassifier(shape, classes, answer, preprocessing)
 
 
 def _preprocessing(folder: Path, file: Path, shape: tuple[int, int, int]) -> Preprocessing:

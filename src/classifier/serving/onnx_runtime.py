@@ -6,7 +6,10 @@ import numpy as np
 
 
 class ONNXModel:
-    """An ONNX model as a function: uint8 images (N, H, W, C) to float32 (N, classes).
+    """An ONNX model as a function: from uint8 images (N, H, W, C) to its outputs by name.
+
+    They are those of :class:`classifier.serving.litert.LiteRTModel`. The one output of a model that
+    was exported without a score is its probabilities, whatever its name.
 
     Attributes:
         shape: height, width and channels of the images.
@@ -18,9 +21,11 @@ class ONNXModel:
         self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         (images,) = self._session.get_inputs()
         self._input = images.name
+        names = [output.name for output in self._session.get_outputs()]
+        self._outputs = names if len(names) > 1 else ["probabilities"]
         _, height, width, channels = map(int, (1, *images.shape[1:]))
         self.shape = height, width, channels
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        probabilities: np.ndarray = self._session.run(None, {self._input: images})[0]
-        return probabilities
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        values = self._session.run(None, {self._input: images})
+        return dict(zip(self._outputs, values, strict=True))

@@ -18,14 +18,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from classifier.serving.exporting import check_difference
+from classifier.answers.answers import threshold
+from classifier.serving.exporting import check_difference, check_score_difference, score_difference
 from classifier.serving.litert import LiteRTModel
-from classifier.serving.loading import LITERT, ONNX, load_saved_model
+from classifier.serving.loading import LITERT, ONNX, Answers, as_answers, load_saved_model
 from classifier.serving.onnx_runtime import ONNXModel
 from classifier.storage.splits import Images, batches
 from classifier.support.errors import InputError
 
-Predict = Callable[[np.ndarray], np.ndarray]  # uint8 (N, H, W, C) to float32 (N, classes)
+Predict = Callable[[np.ndarray], Answers]  # of uint8 (N, H, W, C)
 BATCH = 256  # images
 CALIBRATION = 256  # images, from which int8 takes the ranges of activations
 # They have no common base class of errors, and raise RuntimeError and ValueError too.
@@ -40,7 +41,7 @@ class Runtime(NamedTuple):
         file: name of the exported file.
         write: writes a model to a file, with images for calibration.
         describe: adds texts, by name, to the metadata of a file.
-        load: loads a file as a function from images to probabilities.
+        load: loads a file as a function from images to answers.
         exact: whether it computes in float32, as Keras does.
     """
 
@@ -127,23 +128,36 @@ def _describe_litert(file: Path, texts: Mapping[str, str]) -> None:
             archive.writestr(zipfile.ZipInfo(name), text)  # without the time: 1980
 
 
+def _load_onnx(file: Path) -> Predict:
+    model = ONNXModel(file)
+    return lambda images: as_answers(model(images))
+
+
+def _load_litert(file: Path) -> Predict:
+    model = LiteRTModel(file)
+    return lambda images: as_answers(model(images))
+
+
 RUNTIMES = {
-    "onnx": Runtime(ONNX, _write_onnx, _describe_onnx, ONNXModel, exact=True),
-    "litert": Runtime(LITERT, _write_litert, _describe_litert, LiteRTModel, exact=True),
+    "onnx": Runtime(ONNX, _write_onnx, _describe_onnx, _load_onnx, exact=True),
+    "litert": Runtime(LITERT, _write_litert, _describe_litert, _load_litert, exact=True),
     "litert_int8": Runtime(
-        "model_int8.tflite", _write_litert_int8, _describe_litert, LiteRTModel, exact=False
+        "model_int8.tflite", _write_litert_int8, _describe_litert, _load_litert, exact=False
     ),
 }
 
 
 def export_runtimes(
     names: Sequence[str],
-    model: keras.Model,
+    answering: Callable[[float], keras.Model],
     folder: Path,
     *,
     images: Images,
     labels: np.ndarray,
     calibration: Images,
+    validation: Images,
+    limit: float,
+    accept: float,
     tolerance: float,
     accuracy_loss: float,
 ) -> pd.DataFrame:
@@ -151,14 +165,20 @@ def export_runtimes(
 
     Args:
         names: keys of RUNTIMES.
+        answering: makes the Keras model, of a threshold of its score: see
+            :func:`classifier.answers.answers.answering`.
         images, labels: uint8 (N, H, W, C) and integers (N,), the whole test split.
         calibration: uint8 (N, H, W, C), training images; CALIBRATION of them are used.
+        validation: uint8 (N, H, W, C), the validation split.
+        limit: the threshold of the score, for runtimes that compute in float32.
+        accept: the share of the validation split that another runtime's own threshold accepts: in
+            8 bits, scores differ.
         tolerance: the largest difference of a probability from the Keras model's, of runtimes
             that compute in float32, 0..1.
         accuracy_loss: the largest loss of test accuracy, of any runtime, 0..1.
 
     Returns:
-        A row per runtime, the SavedModel first: runtime, bytes, and the columns of
+        A row per runtime, the SavedModel first: runtime, bytes, threshold, and the columns of
         :func:`measure`. Empty if there are no names.
 
     Raises:
@@ -166,16 +186,21 @@ def export_runtimes(
     """
     if not names:
         return pd.DataFrame()
-    expected = _in_batches(model.predict_on_batch, images)
+    model = answering(limit)
+    expected = _in_batches(lambda batch: as_answers(model.predict_on_batch(batch)), images)
     assets = {file.name: file.read_text("utf-8") for file in sorted((folder / "assets").iterdir())}
     folder_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    measured = measure(load_saved_model(folder).predict, images, labels, expected)
-    rows = [{"runtime": "saved_model", "bytes": folder_bytes, **measured}]
+    measured = measure(load_saved_model(folder).answer, images, labels, expected)
+    rows = [{"runtime": "saved_model", "bytes": folder_bytes, "threshold": limit, **measured}]
     for name in names:
         runtime = RUNTIMES[name]
         file = folder / runtime.file
+        used = limit
         try:
             runtime.write(model, file, calibration)
+            if not runtime.exact:
+                used = threshold(_in_batches(runtime.load(file), validation).score, accept)
+                runtime.write(answering(used), file, calibration)
             runtime.describe(file, assets)
             predict = runtime.load(file)
         except Exception as error:  # a bug, or a full disk, is raised again
@@ -186,8 +211,9 @@ def export_runtimes(
         measured = measure(predict, images, labels, expected)
         if runtime.exact:
             check_difference(name, measured["largest_difference"], tolerance)
+            check_score_difference(name, measured["score_difference"])
         _check_loss(name, measured["accuracy_lost"], accuracy_loss)
-        rows.append({"runtime": name, "bytes": file.stat().st_size, **measured})
+        rows.append({"runtime": name, "bytes": file.stat().st_size, "threshold": used, **measured})
     return pd.DataFrame(rows)
 
 
@@ -210,32 +236,37 @@ def _check_loss(name: str, lost: float, accuracy_loss: float) -> None:
 
 
 def measure(
-    predict: Predict, images: Images, labels: np.ndarray, expected: np.ndarray
+    predict: Predict, images: Images, labels: np.ndarray, expected: Answers
 ) -> dict[str, float]:
     """Compares the predictions of a runtime with the Keras model's, and measures their time.
 
     Args:
         images, labels: uint8 (N, H, W, C) and integers (N,).
-        expected: float32 (N, classes), the Keras model's probabilities for the images.
+        expected: the Keras model's answers for the images.
 
     Returns:
-        accuracy and accuracy_lost, 0..1; largest_difference of a probability, 0..1; and the median
-        time for one image (ONE) and for BATCH images (MANY), milliseconds.
+        accuracy and accuracy_lost, 0..1; largest_difference of a probability, 0..1; the largest
+        score_difference, a share; accepted, the share of the images, 0..1; and the median time for
+        one image (ONE) and for BATCH images (MANY), milliseconds.
     """
-    probabilities = _in_batches(predict, images)
+    answers = _in_batches(predict, images)
+    probabilities = answers.probabilities
     accuracy = float((probabilities.argmax(axis=1) == labels).mean())
     batch = np.resize(images[:BATCH], (BATCH, *images.shape[1:]))
     return {
         "accuracy": accuracy,
-        "accuracy_lost": float((expected.argmax(axis=1) == labels).mean()) - accuracy,
-        "largest_difference": float(np.abs(probabilities - expected).max()),
+        "accuracy_lost": float((expected.probabilities.argmax(axis=1) == labels).mean()) - accuracy,
+        "largest_difference": float(np.abs(probabilities - expected.probabilities).max()),
+        "score_difference": score_difference(answers.score, expected.score),
+        "accepted": float(answers.accepted.mean()),
         ONE: _milliseconds(predict, batch[:1]),
         MANY: _milliseconds(predict, batch),
     }
 
 
-def _in_batches(predict: Predict, images: Images) -> np.ndarray:
-    return np.concatenate([predict(batch) for batch in batches(images, BATCH)])
+def _in_batches(predict: Predict, images: Images) -> Answers:
+    parts = [predict(batch) for batch in batches(images, BATCH)]
+    return Answers(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def _milliseconds(predict: Predict, images: np.ndarray) -> float:

@@ -12,8 +12,10 @@ DIRECTIONS = {
     "log_loss": LOWER,
     "loss": LOWER,
     "ece": LOWER,
+    "brier": LOWER,
     "scaled_ece": LOWER,
     "scaled_log_loss": LOWER,
+    "scaled_brier": LOWER,
     "aurc": LOWER,
     "accuracy_at_90": HIGHER,
 }

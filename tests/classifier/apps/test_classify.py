@@ -80,6 +80,33 @@ def test_json_and_standard_input(
     assert named["model"] == {"folder": "exports/tiny", "drawn": False}
 
 
+@pytest.mark.fault("a picture of none of the classes", "`classify` and the page say so")
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_picture_that_is_not_accepted_is_none_of_these(
+    finished: Path,
+    images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    form: str,
+) -> None:
+    checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    Image.fromarray(checkerboard).save(images / "none.png")
+    pictures = [images / "red.png", images / "none.png"]
+    assert run(monkeypatch, finished, "exports/tiny", *pictures, "--format", form) == 0
+    output = capsys.readouterr().out
+    if form == "table":
+        answers = {Path(line.split("   ")[0]).stem: line for line in output.splitlines()}
+        accepted = {name: "none of these" not in line for name, line in answers.items()}
+        assert " %" in answers["none"]
+    elif form == "csv":
+        rows = csv.DictReader(io.StringIO(output))
+        accepted = {Path(row["file"]).stem: row["accepted"] == "true" for row in rows}
+    else:
+        accepted = {Path(row["file"]).stem: row["accepted"] for row in json.loads(output)}
+        assert all(row["score"] > 0 for row in json.loads(output))
+    assert accepted == {"red": True, "none": False}
+
+
 @pytest.mark.parametrize("alias", ["champion", "candidate"])
 def test_an_answer_names_its_version(
     finished: Path,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from classifier.serve.batches import Answer, Batches, Room
-from classifier.serve.exported import Answers
 from classifier.serve.refusal import RefusedError
+from classifier.serving.loading import Answers
 
 Result = TypeVar("Result")
 

@@ -3,6 +3,7 @@
 import errno
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import tensorflow as tf
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from classifier.answers.answers import Fitted, answering
+from classifier.answers.distance import Distance
+from classifier.answers.features import with_features
 from classifier.images.preprocessing import PREPROCESSING, Preprocessing
 from classifier.serving import runtimes
 from classifier.serving.exporting import Classifier, export_saved_model
+from classifier.serving.loading import Answers, as_answers
 from classifier.serving.runtimes import BATCH, RUNTIMES, export_runtimes, measure
 from classifier.support.errors import InputError
 from conftest import build_model
@@ -33,16 +38,26 @@ def export(model: keras.Model, folder: Path, names: list[str], **limits: float) 
     names_file.write_text("a\nb\nc\nd\ne\n")
     preprocessing_file = folder.parent / PREPROCESSING
     Preprocessing(image_size=28, channels=3, fit="pad").write(preprocessing_file)
-    export_saved_model(Classifier(model, names_file, preprocessing_file), folder)
     test = images(300)
+    size = with_features(model).outputs[1].shape[1]
+    distance = Distance(np.zeros(size, np.float32), np.eye(size, dtype=np.float32))
+    fitted = Fitted(1.5, distance, np.ones(1, np.float32))
+    answers = partial(answering, model, fitted, calibrate=True)
+    classifier = Classifier(answers(threshold=1.0), names_file, preprocessing_file)
+    export_saved_model(classifier, folder)
+    settings = {"tolerance": 1e-5, "accuracy_loss": 1.0} | limits
     return export_runtimes(
         names,
-        model,
+        lambda threshold: answers(threshold=threshold),
         folder,
         images=test,
         labels=model.predict(test, verbose=0).argmax(axis=1),
         calibration=images(400),
-        **{"tolerance": 1e-5, "accuracy_loss": 1.0} | limits,
+        validation=test[:50],
+        limit=1.0,
+        accept=0.97,
+        tolerance=settings["tolerance"],
+        accuracy_loss=settings["accuracy_loss"],
     )
 
 
@@ -85,11 +100,11 @@ def test_one_image_and_many(exported: Callable[[str], Any]) -> None:
     folder, _ = exported("convnet")
     for name in ("onnx", "litert"):
         predict = RUNTIMES[name].load(folder / RUNTIMES[name].file)
-        one = predict(images(7)[:1])  # the model has allocated memory for one image
-        many = predict(images(7))
+        one = predict(images(7)[:1]).probabilities  # the model has allocated memory for one image
+        many = predict(images(7)).probabilities
         np.testing.assert_allclose(many[:1], one, atol=1e-6)
-        np.testing.assert_allclose(many[:1], predict(images(7)[:1]), atol=1e-6)
-        np.testing.assert_allclose(many, predict(images(7)), atol=0)
+        np.testing.assert_allclose(many[:1], predict(images(7)[:1]).probabilities, atol=1e-6)
+        np.testing.assert_allclose(many, predict(images(7)).probabilities, atol=0)
 
 
 def test_without_names_there_are_no_files(tmp_path: Path) -> None:
@@ -238,7 +253,11 @@ def test_the_measured_accuracy_and_difference() -> None:
     probabilities = expected.copy()
     probabilities[:30] = 0.2  # the first class is predicted for these: 6 of 30 are right
     batches = iter([probabilities[:BATCH], probabilities[BATCH:]])
-    row = measure(lambda _: next(batches, expected), images(300), labels, expected)
+
+    def answer(values: np.ndarray) -> Answers:
+        return as_answers({"probabilities": values})
+
+    row = measure(lambda _: answer(next(batches, expected)), images(300), labels, answer(expected))
     assert row["accuracy"] == pytest.approx(1 - 24 / 300)
     assert row["accuracy_lost"] == pytest.approx(24 / 300)
     assert row["largest_difference"] == pytest.approx(0.8)

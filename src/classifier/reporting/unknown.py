@@ -1,0 +1,93 @@
+"""Whether a model knows what it does not know: scores of pictures that show none of its classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from classifier.answers.answers import Fitted, score
+from classifier.answers.distance import fit_distance
+from classifier.answers.features import with_features
+from classifier.answers.unknown import Kind, unknown_images
+from classifier.reporting.calibration import apply_temperature
+from classifier.reporting.predictions import Predictions
+from classifier.saved.rounding import rounded, significant
+from classifier.storage.splits import Images, batches, read_split
+
+TRAINED = 1000  # images of the training split, at most, from which the distance is fitted
+SHARES = (0.9, 0.95, 0.97, 0.99)  # of validation images that are accepted
+TEST = "test split"
+
+
+def evaluate_unknown(
+    model: keras.Model,
+    normalized: Path,
+    test: Predictions,
+    validation: Predictions,
+    temperature: float,
+    *,
+    kinds: Sequence[Kind],
+    count: int,
+    seed: int,
+    batch_size: int,
+) -> tuple[Fitted, pd.DataFrame]:
+    """Fits the score that says how unlike the training data an image is, and tests it.
+
+    Args:
+        normalized: the folder of the normalize stage.
+        temperature: of :func:`classifier.reporting.metrics.evaluate_predictions`.
+        kinds, count, seed: of the pictures of none of the classes, see
+            :func:`classifier.answers.unknown.unknown_images`; ``count`` of each kind.
+
+    Returns:
+        What was fitted; and a row for the test split and each kind: kind, images, auroc (of the
+        scores against those of the test split, 0..1; NaN for the test split itself), and the share
+        that is accepted by the threshold for each of SHARES, such as ``accepted_at_0.97``.
+    """
+    both = with_features(model)
+    only_features = keras.Model(both.inputs, both.outputs[1])
+
+    def features(images: Images) -> np.ndarray:
+        parts = [only_features.predict_on_batch(batch) for batch in batches(images, batch_size)]
+        return np.concatenate(parts)
+
+    trained = read_split(normalized, "train")[0]
+    trained = trained[:: -(-len(trained) // TRAINED)]  # evenly, as they may be in order of class
+    of_validation = features(validation.images)
+    distance = fit_distance(features(trained), of_validation)
+
+    def scores(probabilities: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return score(apply_temperature(probabilities, temperature), values, distance)
+
+    usual = np.sort(scores(validation.probabilities, of_validation))
+    fitted = Fitted(temperature, distance, _four_digits(usual))
+    known = rounded(scores(test.probabilities, features(test.images)))
+    tested: dict[str, np.ndarray] = {TEST: known}
+    for kind in kinds:
+        pictures = unknown_images(kind, test.images, count=count, seed=seed)
+        answers = [both.predict_on_batch(batch) for batch in batches(pictures, batch_size)]
+        probabilities, values = (np.concatenate(part) for part in zip(*answers, strict=True))
+        tested[kind] = rounded(scores(probabilities, values))
+    return fitted, unknown_table(tested, fitted)
+
+
+def unknown_table(tested: dict[str, np.ndarray], fitted: Fitted) -> pd.DataFrame:
+    """The table of :func:`evaluate_unknown`, from the scores by kind; TEST among them."""
+    rows = []
+    for kind, values in tested.items():
+        both = np.concatenate([tested[TEST], values])
+        unknown = np.repeat([False, True], [len(tested[TEST]), len(values)])
+        auroc = float("nan") if kind == TEST else significant(roc_auc_score(unknown, both))
+        shares = {
+            f"accepted_at_{share}": significant(float((values <= fitted.threshold(share)).mean()))
+            for share in SHARES
+        }
+        rows.append({"kind": kind, "images": len(values), "auroc": auroc, **shares})
+    return pd.DataFrame(rows)
+
+
+def _four_digits(scores: np.ndarray) -> np.ndarray:
+    return np.array([significant(value, 4) for value in scores], np.float32)
