@@ -167,7 +167,7 @@ def test_champion_is_the_best_so_far_that_passes_the_thresholds(
         change_weights(project)
         status, _, output = run_stage("export", "pipeline=tiny", *overrides)
         assert status == 0
-        return output.splitlines()[-1], client.get_registered_model("tiny").aliases
+        return output.splitlines()[-2], client.get_registered_model("tiny").aliases
 
     least = "+thresholds.accuracy=0.7"
     line, aliases = export(0.6, least)
@@ -201,7 +201,7 @@ def test_equal_weights_and_equal_preprocessing_are_one_version(
     def export(*overrides: str) -> list[str]:
         status, _, output = run_stage("export", "pipeline=tiny", *overrides)
         assert status == 0
-        return output.splitlines()[-2:]
+        return output.splitlines()[-3:-1]
 
     assert export() == ["models:/tiny/1 is registered", "it is the champion now"]
     changed = json.loads(metrics.read_text()) | {"accuracy": 0.25}  # on other test images
@@ -262,13 +262,13 @@ def test_an_experiment_gets_no_alias_until_it_is_applied(
         experiment.setenv("DVC_EXP_BASELINE_REV", "0" * 40)
         status, _, output = run_stage("export", "pipeline=tiny")
     assert status == 0
-    assert output.splitlines()[-1].startswith("it gets no alias, as it is an experiment: ")
+    assert output.splitlines()[-2].startswith("it gets no alias, as it is an experiment: ")
     assert client.get_registered_model("tiny").aliases == {}
     with pytest.raises(InputError, match="no champion or candidate among its versions: name one"):
         tracking.named_version(project, "tiny")
     title = "models:/tiny/1 (no alias, experiment rosy-gnat)"
     assert tracking.named_version(project, "models:/tiny/1").title == title
-    assert run_stage("export", "pipeline=tiny")[2].splitlines()[-2:] == [
+    assert run_stage("export", "pipeline=tiny")[2].splitlines()[-3:-1] == [
         "models:/tiny/1 is registered already",
         "it is the champion now",
     ]
@@ -306,7 +306,7 @@ def test_a_model_of_drawings_is_a_candidate_that_says_so(
             file.write_text(json.dumps(json.loads(file.read_text()) | {"drawn": drawn}))
         status, _, output = run_stage("export", "pipeline=tiny", "runtimes=[litert]")
         assert status == 0
-        return output.splitlines()[-1]
+        return output.splitlines()[-2]
 
     def answers_by(model: str) -> str:
         picture = tmp_path / "red.png"
