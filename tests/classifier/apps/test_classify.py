@@ -91,7 +91,8 @@ def test_a_picture_that_is_not_accepted_is_none_of_these(
 ) -> None:
     checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
     Image.fromarray(checkerboard).save(images / "none.png")
-    pictures = [images / "red.png", images / "none.png"]
+    trained = finished.parent / "project-photos" / "red" / "000.png"
+    pictures = [trained, images / "none.png"]
     assert run(monkeypatch, finished, "exports/tiny", *pictures, "--format", form) == 0
     output = capsys.readouterr().out
     if form == "table":
@@ -104,7 +105,7 @@ def test_a_picture_that_is_not_accepted_is_none_of_these(
     else:
         accepted = {Path(row["file"]).stem: row["accepted"] for row in json.loads(output)}
         assert all(row["score"] > 0 for row in json.loads(output))
-    assert accepted == {"red": True, "none": False}
+    assert accepted == {"000": True, "none": False}
 
 
 @pytest.mark.parametrize("alias", ["champion", "candidate"])
