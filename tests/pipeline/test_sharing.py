@@ -86,6 +86,7 @@ IN_GIT = {  # the files with figures that a clone, GitHub and a pull request sho
     "reports/tiny/metrics.json",
     "reports/tiny/slices.csv",
     "reports/tiny/suspicious.csv",
+    "reports/tiny/unknown.csv",
 }
 
 
@@ -138,8 +139,8 @@ def test_an_exported_model_names_what_made_it(checkout: Path, tmp_path: Path, fo
         line.split(maxsplit=1) for line in origin.describe(commit, pipeline).splitlines()
     )
     assert described["commit"].startswith(commit)
-    split = "{'official': 'ignore', 'validation': 0.2, 'test': 0.2, 'seed': 7}"
-    assert described["tiny.split"] == split
+    split = "'official': 'ignore', 'validation': 0.2, 'test': 0.2, 'seed': 7}"
+    assert described["tiny.split"] == "{'depends_on': 'conf/split.yaml', " + split
     assert described["data"].endswith(".dir")
     assert len(described["requirements.txt"]) == len(described["dvc.lock"]) == len("sha256 ") + 64
 
