@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -166,3 +167,11 @@ def test_the_report_shows_what_the_model_does_not_know(finished: Path) -> None:
     assert "<h2>Not knowing</h2>" in report
     assert "<td>noise</td>" in report
     assert "accepted at 0.97" in report
+
+
+def test_an_unknown_kind_of_pictures_is_refused(
+    run_stage: Callable[..., tuple[int, str, str]],
+) -> None:
+    status, error, _ = run_stage("evaluate", "pipeline=tiny", "unknown=[noises]")
+    assert status == 1
+    assert "must be one of noise | colours" in error

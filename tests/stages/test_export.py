@@ -419,3 +419,10 @@ def test_an_unknown_runtime_is_refused(run_stage: Run) -> None:
     status, error, _ = run_stage("export", "pipeline=tiny", "runtimes=[onyx]")
     assert status == 1
     assert "must be one of onnx | litert | litert_int8" in error
+
+
+@pytest.mark.parametrize("share", ["0", "1.5"])
+def test_a_share_to_accept_is_above_0_to_1(run_stage: Run, share: str) -> None:
+    status, error, _ = run_stage("export", "pipeline=tiny", f"accept={share}")
+    assert status == 1
+    assert "accept" in error.splitlines()[-1]
