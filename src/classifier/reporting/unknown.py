@@ -17,7 +17,7 @@ from classifier.reporting.predictions import Predictions
 from classifier.saved.rounding import rounded, significant
 from classifier.storage.splits import Images, batches, read_split
 
-TRAINED = 1000  # images of the training split, at most, from which the distance is fitted
+TRAINED = 3000  # images of the training split, at most, from which the distance is fitted
 SHARES = (0.9, 0.95, 0.97, 0.99)  # of validation images that are accepted
 TEST = "test split"
 

@@ -5,6 +5,7 @@ output are those of the SavedModel: any number of uint8 images, and probabilitie
 the SavedModel's assets as its metadata, for programs that have this file alone.
 """
 
+import logging
 import re
 import statistics
 import time
@@ -28,6 +29,7 @@ from classifier.support.errors import InputError
 
 Predict = Callable[[np.ndarray], Answers]  # of uint8 (N, H, W, C)
 BATCH = 256  # images
+log = logging.getLogger(__name__)
 CALIBRATION = 256  # images, from which int8 takes the ranges of activations
 # They have no common base class of errors, and raise RuntimeError and ValueError too.
 CONVERTERS = ("tensorflow.lite.", "tf2onnx.", "ai_edge_litert.", "onnxruntime.")
@@ -199,7 +201,16 @@ def export_runtimes(
         try:
             runtime.write(model, file, calibration)
             if not runtime.exact:
-                used = threshold(_in_batches(runtime.load(file), validation).score, accept)
+                scores = _in_batches(runtime.load(file), validation).score
+                used = threshold(scores, accept)
+                if used >= scores.max():
+                    log.warning(
+                        "%s may accept every picture: its scores end at %.4g, the highest of the "
+                        "validation split: choose a smaller export.accept than %g",
+                        name,
+                        scores.max(),
+                        accept,
+                    )
                 runtime.write(answering(used), file, calibration)
             runtime.describe(file, assets)
             predict = runtime.load(file)
