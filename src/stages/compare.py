@@ -65,8 +65,13 @@ def compare(pipeline: str, names: list[str]) -> None:
         verdict = "the two models differ" if test.p_value < SIGNIFICANT else "may be chance"
         print(
             f"\nonly {first.name} is right on {test.only_first} of {len(one):,} images, only "
-            f"{other.name} on {test.only_second}: McNemar's p = {test.p_value:.2g}, {verdict}"
+            f"{other.name} on {test.only_second}: McNemar's {shown_p(test.p_value)}, {verdict}"
         )
+
+
+def shown_p(value: float) -> str:
+    """The probability as text. Below the smallest float64 it is 0, which it never is."""
+    return f"p = {value:.2g}" if value >= 1e-6 else "p < 1e-6"
 
 
 def compare_cross_validations(trials: "dict[str, list[EvaluatedRun]]") -> None:

@@ -31,13 +31,13 @@ from stages.schemas import SCHEMAS
 from stages.validation import known_keys, one_line
 
 Config = TypeVar("Config")
-# Hydra writes nothing to the checkout: no outputs/, no log file. The logs of tf2onnx and TensorFlow
-# (each "Assets written to") are of no use to a user.
+# Hydra writes nothing to the checkout: no outputs/, no log file. The loggers below say where each
+# file was written and how often a function was traced, which is of no use to a user.
 QUIET = {
     "hydra/job_logging": "stdout",
     "+hydra.job_logging.loggers.tf2onnx.level": "WARNING",
-    "+hydra.job_logging.loggers.tensorflow.level": "WARNING",
-    "+hydra.job_logging.loggers.absl.level": "WARNING",
+    "+hydra.job_logging.loggers.tensorflow.level": "ERROR",
+    "+hydra.job_logging.loggers.absl.level": "ERROR",
     "hydra.output_subdir": "null",
     "hydra.run.dir": ".",
     "hydra.sweep.dir": "'${hydra.runtime.cwd}/.dvc/tmp/multirun/${now:%Y-%m-%d %H:%M:%S}'",

@@ -68,10 +68,11 @@ def export(config: Export) -> None:
         difference = check_saved_model(folder, images, expected, config.tolerance)
         log.info("the SavedModel's probabilities differ from the Keras model's by %.2g", difference)
         log.info(
-            "probabilities are %s; %.4g %% of validation images are accepted, up to score %.4g",
+            "the probabilities are %s; an image with a score above %.4g is none of the classes, as far "
+            "as the model can tell (%.2g %% of the validation images)",
             scaled if config.calibrate else "as trained",
-            100 * float((fitted.scores <= threshold).mean()),
             threshold,
+            100 * float((fitted.scores > threshold).mean()),
         )
         runtimes = export_runtimes(
             config.runtimes,
@@ -96,7 +97,10 @@ def export(config: Export) -> None:
                 accepted=runtimes["accepted"].map(partial(significant, digits=4)),
             )
             table.to_csv(folder / "runtimes.csv", index=False, lineterminator="\n")
-            log.info("\n%s", runtimes.to_string(index=False, float_format="{:.5g}".format))
+            log.info(
+                "each exported form on the test split, beside the Keras model:\n%s",
+                runtimes.to_string(index=False, float_format="{:.5g}".format),
+            )
     # The folder is in place: what is registered can be found there, and not the other way round.
     example = images[:8], expected.probabilities[:8]
     register(config, classifier, model.name, weights, metrics, base, example, runtimes)

@@ -352,6 +352,7 @@ def following(name: str) -> Iterator[str]:
             f"  git add {_dataset_file(name).as_posix()} {PARAMS}    # a queued experiment "
             "(dvc exp run --queue) copies only what git tracks"
         )
+        yield f"  git add dvc.lock models/{name} reports/{name}    # after dvc repro, to come back"
 
 
 def new(arguments: argparse.Namespace) -> None:

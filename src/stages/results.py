@@ -16,6 +16,7 @@ from stages.one_line import stops_in_one_line
 from stages.params import pipelines
 
 NEXT = """\
+git add --all && git commit     keep these results, to compare others with them and to come back
 make ui      compare the runs and their curves: http://127.0.0.1:5000
 make app     classify pictures in the browser: http://127.0.0.1:7860
 python -m stages.new pets ~/photos/pets     a pipeline for photos of your own"""
