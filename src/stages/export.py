@@ -68,8 +68,8 @@ def export(config: Export) -> None:
         difference = check_saved_model(folder, images, expected, config.tolerance)
         log.info("the SavedModel's probabilities differ from the Keras model's by %.2g", difference)
         log.info(
-            "the probabilities are %s; an image with a score above %.4g is none of the classes, as far "
-            "as the model can tell (%.2g %% of the validation images)",
+            "the probabilities are %s; an image with a score above %.4g is none of the classes, as "
+            "far as the model can tell (%.2g %% of the validation images)",
             scaled if config.calibrate else "as trained",
             threshold,
             100 * float((fitted.scores > threshold).mean()),
