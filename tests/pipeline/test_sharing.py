@@ -107,7 +107,7 @@ def test_a_clone_without_the_cache_compares_metrics_and_plots(
 
     shown = command("dvc", "metrics", "diff", cwd=clone).stdout
     assert "failed to load" not in shown
-    (row,) = [line for line in shown.splitlines() if "images" in line]
+    (row,) = [line for line in shown.splitlines() if " images " in line]
     assert row.split()[-3:] == [str(before), str(before + 1), "1"]
     table = json.loads(command("dvc", "metrics", "show", "--json", cwd=clone).stdout)
     assert table[""]["data"]["reports/tiny/metrics.json"]["data"]["images"] == before + 1
