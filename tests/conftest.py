@@ -150,6 +150,8 @@ def logging_set_up_once() -> None:
 
     So it is done before a test, or its ``capsys``, puts another stream in that one's place.
     """
+    import absl.logging  # noqa: F401  makes the handler, also where no test has imported TensorFlow
+
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
 
 

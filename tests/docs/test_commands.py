@@ -47,7 +47,10 @@ BENCHES = sorted((ROOT / "bench").glob("*.py"))
 PROGRAMS = {"python", "make", "dvc", "classify"}  # that the project brings, or knows the stages of
 # What is not checked, by how a command begins, and why. Each has to be on a page still.
 NOT_CHECKED = {
+    "(printf ": "of the system",
+    "/tmp/serve/bin/": "of another virtual environment",
     "awk ": "of the system",
+    "base64 ": "of the system",
     "cd ": "of the shell",
     "curl ": "of the system",
     "docker compose": "tests/pipeline/test_services.py runs what compose.yaml starts",
@@ -59,7 +62,9 @@ NOT_CHECKED = {
     "mlflow models serve": "a server of minutes; tests/pipeline/test_services.py has MLflow's",
     "python -m stages.new pets https:": "needs a network; tests/stages/test_new.py has a server",
     "mv ": "of the system",
+    "printf ": "of the system",
     "python --version": "Python's own",
+    "python3 -m venv ": "Python's own",
     "python tests/promises.py": "tests/pipeline/test_promises.py compares what it prints",
     "rm -rf": "of the system",
     "saved_model_cli": "TensorFlow's; tests/stages/test_export.py reads the same SavedModel",
@@ -266,6 +271,7 @@ def compose(stage: str, words: list[str]) -> str:
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"stages.{stage}", *words])
+        patch.setattr("stages.configuration.announced", lambda *given: contextlib.nullcontext())
         patch.setattr(sys, "stdout", printed)
         patch.setattr(sys, "stderr", printed)
         with contextlib.suppress(SystemExit):
@@ -297,7 +303,10 @@ def check_python(words: list[str]) -> str | None:
         home = os.environ["HOME"]
         words = [word.replace("~", home, 1) for word in words]
         return run_program(module, [*words, "--force"]).replace(home, "/home/me")
-    if "argparse" not in Path(str(importlib.util.find_spec(module).origin)).read_text():  # type: ignore[union-attr]
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.submodule_search_locations:
+        spec = importlib.util.find_spec(f"{module}.__main__")
+    if "argparse" not in Path(str(spec and spec.origin)).read_text():
         assert words in ([], ["--help"]), f"{module} takes no options"
         return None
     read_options(lambda: runpy.run_module(module, run_name="__main__"), words)
