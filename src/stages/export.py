@@ -36,7 +36,8 @@ def export(config: Export) -> None:
     from classifier.saved.rounding import order_of_magnitude, significant
     from classifier.saved.saving import fingerprint, load_model
     from classifier.serving.exporting import Classifier, check_saved_model, export_saved_model
-    from classifier.serving.loading import DRAWINGS, as_answers
+    from classifier.serving.loading import DRAWINGS
+    from classifier.serving.outputs import as_answers
     from classifier.serving.runtimes import MANY, ONE, export_runtimes
 
     name = config.pipeline

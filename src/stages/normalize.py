@@ -5,10 +5,9 @@ And a page of the data, to look at before training.
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from classifier.images.preprocessing import PREPROCESSING, Preprocessing
 from classifier.images.ranges import RangeCounts
 from classifier.overview.measures import Measures
 from classifier.overview.page import write_overview
+from classifier.overview.reader import reader
 from classifier.storage.arrays import ChannelStatistics
 from classifier.storage.splits import read_split, write_split
 from classifier.support.atomic import atomic_folder, write_json
@@ -138,19 +138,6 @@ def _check_every_class(index: pd.DataFrame, classes: list[str], assigned: pd.Dat
                     f"{len(assigned) - len(index):,} of {len(assigned):,} images cannot be decoded "
                     "and were dropped; replace them"
                 )
-
-
-def reader(folder: Path, index: pd.DataFrame) -> Callable[[str], np.ndarray]:
-    """A function that reads the pixels of an image, by its id, from what was written."""
-    images = {name: read_split(folder, name)[0] for name in SPLITS}
-    rows = index.groupby("split").cumcount()
-    places = dict(zip(index["id"], zip(index["split"], rows, strict=True), strict=True))
-
-    def read(name: str) -> np.ndarray:
-        split, row = places[name]
-        return np.asarray(images[split][row])
-
-    return read
 
 
 def _until_memory_is_short(decoded: Iterator[Decoded], config: Normalize) -> Iterator[Decoded]:

@@ -20,6 +20,7 @@ from PIL import Image
 from classifier.catalog.corrections import DROP, read_corrections, write_corrections
 from classifier.catalog.manifest import read_manifest
 from classifier.formats.tables import read_table
+from classifier.overview.reader import reader
 from classifier.reporting.label_errors import label_errors
 from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.errors import InputError
@@ -27,7 +28,6 @@ from stages.configuration import pipeline_section
 from stages.folds import FOLDS
 from stages.layout import main_checkout, needed, output
 from stages.lock import locked
-from stages.normalize import reader
 from stages.one_line import stops_in_one_line
 
 DECISIONS = ("keep", "relabel", DROP)

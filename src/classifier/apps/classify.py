@@ -36,7 +36,7 @@ BATCH = 64  # images
 
 class Prediction(NamedTuple):
     """The most probable classes of an image, with their probabilities, in decreasing order; and
-    the score, and whether the image is accepted: :class:`classifier.serving.loading.Answers`."""
+    the score, and whether the image is accepted: :class:`classifier.serving.outputs.Answers`."""
 
     file: str
     top: list[tuple[str, float]]

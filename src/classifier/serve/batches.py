@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from classifier.serve.refusal import busy
-from classifier.serving.loading import Answers
+from classifier.serving.outputs import Answers
 
 
 class Answer(NamedTuple):
-    """What a model says about one image: see :class:`classifier.serving.loading.Answers`.
+    """What a model says about one image: see :class:`classifier.serving.outputs.Answers`.
 
     Attributes:
         probabilities: float32 (classes,).

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from classifier.serving.loading import Answers, as_answers
+from classifier.serving.outputs import Answers, as_answers
 from classifier.support.errors import InputError
 
 SCORES = 1e-3  # the largest difference of a score, as a share: a sum of hundreds of squares

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from classifier.serving.outputs import Answers, as_answers
 from classifier.support.startup_lines import without_startup_lines
 
 
 class LiteRTModel:
-    """A LiteRT model as a function: from uint8 images (N, H, W, C) to its outputs by name.
-
-    They are ``probabilities``, float32 (N, classes), and, unless the model was exported without,
-    ``score``, float32 (N,), and ``accepted``, bool (N,).
+    """A LiteRT model as a function: from uint8 images (N, H, W, C) to answers.
 
     Attributes:
         shape: height, width and channels of the images.
@@ -34,13 +32,14 @@ class LiteRTModel:
         _, height, width, channels = map(int, images["shape"])
         self.shape = height, width, channels
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, images: np.ndarray) -> Answers:
         if tuple(self._interpreter.get_input_details()[0]["shape"]) != images.shape:
             self._interpreter.resize_tensor_input(self._input, images.shape)
             self._interpreter.allocate_tensors()
         self._interpreter.set_tensor(self._input, images)
         self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(at) for name, at in self._outputs.items()}
+        get = self._interpreter.get_tensor
+        return as_answers({name: get(at) for name, at in self._outputs.items()})
 
 
 def _name(output: Mapping[str, Any]) -> str:

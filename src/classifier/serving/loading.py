@@ -1,15 +1,16 @@
 """Loads an exported model for inference, in the fastest runtime that it was exported for."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from classifier.images.preprocessing import PREPROCESSING, Preprocessing, read_preprocessing
 from classifier.serving.litert import LiteRTModel
 from classifier.serving.onnx_runtime import ONNXModel
+from classifier.serving.outputs import Answers, as_answers
 from classifier.support.errors import InputError
 
 LITERT, ONNX = "model.tflite", "model.onnx"
@@ -17,31 +18,6 @@ NONE_OF_THESE = "none of these, as far as it can tell"  # of an image that is no
 DRAWINGS = "drawings.txt"  # only models of drawings have this file
 
 log = logging.getLogger(__name__)
-
-
-class Answers(NamedTuple):
-    """What an exported model answers to N images.
-
-    Attributes:
-        probabilities: float32 (N, classes), 0..1; calibrated, unless ``export.calibrate`` was off.
-        score: how unlike the training data an image is, float32 (N,): 0 or more, 1 for a usual
-            image. NaN of a model that was exported without.
-        accepted: whether the score is below the threshold, bool (N,). If not, the image shows none
-            of the classes, as far as the model can tell. True of a model without a score.
-    """
-
-    probabilities: np.ndarray
-    score: np.ndarray
-    accepted: np.ndarray
-
-
-def as_answers(outputs: Mapping[str, Any]) -> Answers:
-    """Answers of a model's outputs by name, arrays or tensors."""
-    probabilities = np.asarray(outputs["probabilities"])
-    count = len(probabilities)
-    score = outputs.get("score", np.full(count, np.nan, np.float32))
-    accepted = outputs.get("accepted", np.ones(count, bool))
-    return Answers(probabilities, np.asarray(score), np.asarray(accepted))
 
 
 class SavedClassifier(NamedTuple):
@@ -84,11 +60,7 @@ def load_classifier(folder: Path) -> SavedClassifier:
     model = LiteRTModel(file) if file.name == LITERT else ONNXModel(file)
     classes = names.read_text("utf-8").splitlines()
     preprocessing = _preprocessing(folder, names.with_name(PREPROCESSING), model.shape)
-
-    def answer(images: np.ndarray) -> Answers:
-        return as_answers(model(images))
-
-    return SavedClassifier(model.shape, classes, answer, preprocessing, drawn)
+    return SavedClassifier(model.shape, classes, model, preprocessing, drawn)
 
 
 def load_saved_model(folder: Path) -> SavedClassifier:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from classifier.serving.outputs import Answers, as_answers
+
 
 class ONNXModel:
-    """An ONNX model as a function: from uint8 images (N, H, W, C) to its outputs by name.
+    """An ONNX model as a function: from uint8 images (N, H, W, C) to answers.
 
-    They are those of :class:`classifier.serving.litert.LiteRTModel`. The one output of a model that
+    The one output of a model that
     was exported without a score is its probabilities, whatever its name.
 
     Attributes:
@@ -26,6 +28,6 @@ class ONNXModel:
         _, height, width, channels = map(int, (1, *images.shape[1:]))
         self.shape = height, width, channels
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, images: np.ndarray) -> Answers:
         values = self._session.run(None, {self._input: images})
-        return dict(zip(self._outputs, values, strict=True))
+        return as_answers(dict(zip(self._outputs, values, strict=True)))

@@ -22,8 +22,9 @@ import pandas as pd
 from classifier.answers.answers import threshold
 from classifier.serving.exporting import check_difference, check_score_difference, score_difference
 from classifier.serving.litert import LiteRTModel
-from classifier.serving.loading import LITERT, ONNX, Answers, as_answers, load_saved_model
+from classifier.serving.loading import LITERT, ONNX, load_saved_model
 from classifier.serving.onnx_runtime import ONNXModel
+from classifier.serving.outputs import Answers, as_answers
 from classifier.storage.splits import Images, batches
 from classifier.support.errors import InputError
 
@@ -130,21 +131,11 @@ def _describe_litert(file: Path, texts: Mapping[str, str]) -> None:
             archive.writestr(zipfile.ZipInfo(name), text)  # without the time: 1980
 
 
-def _load_onnx(file: Path) -> Predict:
-    model = ONNXModel(file)
-    return lambda images: as_answers(model(images))
-
-
-def _load_litert(file: Path) -> Predict:
-    model = LiteRTModel(file)
-    return lambda images: as_answers(model(images))
-
-
 RUNTIMES = {
-    "onnx": Runtime(ONNX, _write_onnx, _describe_onnx, _load_onnx, exact=True),
-    "litert": Runtime(LITERT, _write_litert, _describe_litert, _load_litert, exact=True),
+    "onnx": Runtime(ONNX, _write_onnx, _describe_onnx, ONNXModel, exact=True),
+    "litert": Runtime(LITERT, _write_litert, _describe_litert, LiteRTModel, exact=True),
     "litert_int8": Runtime(
-        "model_int8.tflite", _write_litert_int8, _describe_litert, _load_litert, exact=False
+        "model_int8.tflite", _write_litert_int8, _describe_litert, LiteRTModel, exact=False
     ),
 }
 

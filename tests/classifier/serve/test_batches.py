@@ -11,7 +11,7 @@ import pytest
 
 from classifier.serve.batches import Answer, Batches, Room
 from classifier.serve.refusal import RefusedError
-from classifier.serving.loading import Answers
+from classifier.serving.outputs import Answers
 
 Result = TypeVar("Result")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from classifier.serving.loading import as_answers
+from classifier.serving.outputs import as_answers
 
 
 @pytest.mark.fault(

@@ -21,7 +21,7 @@ from classifier.answers.features import with_features
 from classifier.images.preprocessing import PREPROCESSING, Preprocessing
 from classifier.serving import runtimes
 from classifier.serving.exporting import Classifier, export_saved_model
-from classifier.serving.loading import Answers, as_answers
+from classifier.serving.outputs import Answers, as_answers
 from classifier.serving.runtimes import BATCH, RUNTIMES, export_runtimes, measure
 from classifier.support.errors import InputError
 from conftest import build_model
