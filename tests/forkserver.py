@@ -162,6 +162,8 @@ def serve(address: str, owner: int) -> None:
                 if not pid:
                     listener.close()
                     words, folder, environment, limits = json.loads(request)
+                    # Its own programs begin at once too.
+                    sys.executable = str(Path(address).with_name("python"))
                     run(words, folder, environment, limits, streams)
                 for stream in streams:
                     os.close(stream)
