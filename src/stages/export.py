@@ -12,6 +12,7 @@ import pandas as pd
 
 from classifier.catalog.manifest import read_manifest, split_digest
 from classifier.images.preprocessing import PREPROCESSING
+from classifier.serving.examples import find_examples, write_examples
 from classifier.serving.promotion import Score, check_evaluated, check_thresholds, refusal
 from classifier.storage.splits import read_split
 from classifier.support.atomic import atomic_folder, write_json
@@ -57,6 +58,7 @@ def export(config: Export) -> None:
     classifier = Classifier(answers, normalized / "classes.txt", preprocessing)
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
+        write_examples(folder, test, labels)
         if base["name"] is not None:
             write_json(folder / BASE, base)
         if metrics["drawn"]:
@@ -134,6 +136,7 @@ def register(
     )
     exported = output("export", name)
     files = [classes, preprocessing, trained, *exported.glob(LITERT), *exported.glob(DRAWINGS)]
+    files += find_examples(exported)
     index = read_manifest(needed("normalize", name, "index.csv"))
     tested = Score(metrics["accuracy"], split_digest(index, "test"), metrics["drawn"])
     tags = provenance.tags(name) | {"model": model}
@@ -167,11 +170,13 @@ def register(
                 },
             )
         began = f"{model} on {base['name']}" if base["name"] else model
+        count = (index["split"] == "train").sum()
         tracking.tag_version(
             name,
             version,
             tested.tags,
-            f"{began}: {100 * tested.accuracy:.2f} % of {metrics['images']:,} test images",
+            f"Trained on {count:,} images ({began}): right on {100 * tested.accuracy:.2f} % of "
+            f"{metrics['images']:,} test images.",
         )
 
         def refuse(champion: tracking.TaggedVersion | None) -> str | None:

@@ -44,7 +44,9 @@ def calibrated(project: Path, images: np.ndarray) -> np.ndarray:
 
 def test_saved_model_takes_raw_images(finished: Path) -> None:
     folder = finished / "exports" / "tiny"
-    assert {path.name for path in folder.iterdir()} == {"saved_model.pb", "variables", "assets"}
+    examples = {f"example-00{label}.png" for label in range(3)}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"saved_model.pb", "variables", "assets", *examples}
     assert (folder / "assets" / "classes.txt").read_text() == "blue\ngreen\nred\n"
     normalized = finished / "data" / "normalized" / "tiny"
     assert (folder / "assets" / PREPROCESSING).read_bytes() == (
@@ -64,7 +66,7 @@ def test_registered_version_gives_the_same(finished: Path) -> None:
     version = client.get_model_version_by_alias("tiny", "candidate")
     assert version.tags["data.source"] == "folder"
     assert version.description is not None
-    assert version.description.endswith(" % of 9 test images")
+    assert version.description.endswith(" % of 9 test images.")
     model = mlflow.pyfunc.load_model("models:/tiny@candidate")
     assert model.metadata.signature.inputs.inputs[0].type == np.uint8
     normalized = finished / "data" / "normalized" / "tiny"
@@ -93,7 +95,7 @@ def test_same_model_same_bytes_in_two_processes(finished: Path, project: Path) -
         command(PYTHON, "-m", "stages.export", "pipeline=tiny", cwd=project)
         files = [path for path in sorted(Path("exports/tiny").rglob("*")) if path.is_file()]
         contents.append({str(path): path.read_bytes() for path in files})
-    assert len(contents[0]) == 5
+    assert len(contents[0]) == 8
     assert contents[0] == contents[1]
 
 

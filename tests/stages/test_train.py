@@ -105,7 +105,7 @@ def test_the_choice_of_the_group_names_a_model_of_the_user(
     assert name in report and "sequential" not in report
     version = client.get_model_version("tiny", "1")
     assert version.tags["model"] == name
-    assert version.description is not None and version.description.startswith(f"{name}: ")
+    assert version.description is not None and f" images ({name}): " in version.description
 
 
 @pytest.mark.slow

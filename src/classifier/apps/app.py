@@ -1,27 +1,33 @@
-"""A local web page that classifies drawings and photos.
+"""A local web page that classifies photos and drawings.
 
 $ python -m classifier.apps.app        # or: make app
 
-Each registered model has a tab: with a sketchpad for models of grey images, and with a field for
-photos for models of colour images. A pipeline has one more if ``python -m stages.suspects`` listed
+Each registered model has a tab, which says what the model knows and offers test images to try:
+with a sketchpad for models of grey images, and with a field for photos for models of colour images.
+A pipeline has one more if ``python -m stages.suspects`` listed
 its labels that may be wrong. Only this machine can open the page, and the page loads nothing from
 other servers.
 """
 
 import argparse
+import atexit
 import logging
 import os
+import shutil
 import sys
-from functools import lru_cache
+import tempfile
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from classifier import tracking
 from classifier.apps.handwriting import to_digit
 from classifier.images.grids import scaled_to
 from classifier.images.pixels import ImageError, to_pixels
+from classifier.serving.examples import find_examples
 from classifier.serving.loading import NONE_OF_THESE, SavedClassifier, load_classifier
 from classifier.support.errors import InputError
 
@@ -39,7 +45,11 @@ except ModuleNotFoundError as error:
 from classifier.apps.wrong_labels import add_tab, found_suspects
 
 LARGEST_FILE = "20mb"
-OVERLAY, SKETCHPAD = 336, 400  # pixels: the longer side; height and width
+OVERLAY, SKETCHPAD = 336, 320  # pixels: the longer side; height and width
+WAITING = "The answer appears here."
+NAMED = 12  # class names in a sentence
+INTRODUCTION = """# Image classifiers
+Choose a model, then an image. Your images stay on this machine."""
 
 
 @lru_cache(maxsize=4)
@@ -101,10 +111,36 @@ def answer(root: Path, uri: str, content: bytes | np.ndarray) -> Answer | None:
     return Answer(by_class, explanation, bool(answers.accepted[0]))
 
 
+def about(root: Path, version: tracking.Version) -> str:
+    """What a version knows, and how good it is, as Markdown."""
+    classes = load(root, version.uri)[0].classes
+    more = f" and {len(classes) - NAMED:,} more" if len(classes) > NAMED else ""
+    knows = f"**Knows {len(classes):,} classes:** {', '.join(classes[:NAMED])}{more}."
+    return f"{knows}\n\n{version.description}" if version.description else knows
+
+
+def example_files(root: Path, uri: str, channels: int, folder: Path) -> list[str]:
+    """The test images that were exported with a version, as large as they are shown, in ``folder``.
+
+    Args:
+        channels: of the model's images; a sketchpad draws dark on light, as on paper.
+    """
+    files = []
+    for file in find_examples(tracking.registered_saved_model(root, uri)):
+        with Image.open(file) as image:
+            drawn = ImageOps.invert(image).resize((SKETCHPAD, SKETCHPAD))
+            (drawn if channels == 1 else image).save(folder / file.name)
+        files.append(str(folder / file.name))
+    return files
+
+
 def sketchpad() -> gr.Sketchpad:
+    # With white paper, its brush is chosen from the start.
+    paper = np.full((SKETCHPAD, SKETCHPAD, 3), 255, np.uint8)
     return gr.Sketchpad(
+        paper,
         label="Draw one",
-        height=SKETCHPAD + 100,
+        height=SKETCHPAD + 90,
         canvas_size=(SKETCHPAD, SKETCHPAD),
         fixed_canvas=True,
         layers=False,
@@ -128,6 +164,20 @@ def photo_field() -> gr.Image:
     return field
 
 
+def content_of(value: EditorValue | str | None) -> bytes | np.ndarray | None:
+    """The image of a field: an encoded photo, or the pixels of a drawing, uint8 (H, W, C).
+
+    None for an empty field. An example that nobody has drawn on is the background of its sketchpad.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return Path(value).read_bytes()
+    drawing = value["background"] if value["composite"] is None else value["composite"]
+    assert drawing is None or isinstance(drawing, np.ndarray)  # a sketchpad's type is "numpy"
+    return drawing
+
+
 def build_page(root: Path) -> gr.Blocks:
     """Builds the page for the registered models of the checkout ``root``.
 
@@ -140,61 +190,82 @@ def build_page(root: Path) -> gr.Blocks:
 
     def latest() -> list[gr.Dropdown]:
         versions = {model.name: model.versions for model in tracking.registered_models(root)}
-        return [gr.Dropdown(versions.get(model.name, model.versions)) for model in models]
+        return [
+            gr.Dropdown([version[:2] for version in versions.get(model.name, model.versions)])
+            for model in models
+        ]
 
-    def classify(
-        uri: str, image: EditorValue | str | None
-    ) -> tuple[str, dict[str, float] | None, np.ndarray | None]:
-        if image is None:
-            return "", None, None
-        content: bytes | np.ndarray
-        if isinstance(image, str):
-            content = Path(image).read_bytes()
-        else:
-            drawing = image["composite"]
-            if drawing is None:  # the canvas was cleared
-                return "", None, None
-            assert isinstance(drawing, np.ndarray)  # a sketchpad's type is "numpy"
-            content = drawing
+    def classify(uri: str, image: EditorValue | str | None) -> list[Any]:
+        content = content_of(image)
         try:
-            answered = answer(root, uri, content)
+            answered = None if content is None else answer(root, uri, content)
         except ImageError as error:
             raise gr.Error(f"This image cannot be read: {error}", print_exception=False) from None
         except InputError as error:
             raise gr.Error(str(error), print_exception=False) from None
         if answered is None:
-            return "", None, None
+            return [WAITING, gr.Label(visible=False), gr.Image(visible=False)]
         verdict = "" if answered.accepted else f"**{NONE_OF_THESE.capitalize()}.**"
-        return verdict, answered.probabilities, answered.explanation
+        explained = answered.explanation is not None
+        return [
+            gr.Markdown(verdict, visible=bool(verdict)),
+            gr.Label(answered.probabilities, visible=True),
+            gr.Image(answered.explanation, visible=explained),
+        ]
+
+    def described(name: str, uri: str) -> str:
+        every = {model.name: model.versions for model in tracking.registered_models(root)}
+        known = {version.uri: version for version in every.get(name, [])}
+        return about(root, known[uri]) if uri in known else ""
 
     dropdowns = []
+    folder = Path(tempfile.mkdtemp(prefix="classifier-examples-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with gr.Blocks(title="Image classifiers", analytics_enabled=False) as page:
+        gr.Markdown(INTRODUCTION)
         for model in models:
-            with gr.Tab(model.name), gr.Row():
-                with gr.Column():
-                    choices = model.versions
-                    version = gr.Dropdown(choices, value=choices[0].uri, label="Version")
-                    dropdowns.append(version)
-                    image = sketchpad() if model.channels == 1 else photo_field()
-                with gr.Column():
-                    verdict = gr.Markdown()
-                    probabilities = gr.Label(label="Probabilities", num_top_classes=5)
-                    explanation = gr.Image(
-                        label="Grad-CAM of the first class",
-                        interactive=False,
-                        buttons=["download"],
-                    )
-                gr.on(
-                    [image.change, version.change],
-                    classify,
-                    [version, image],
-                    [verdict, probabilities, explanation],
-                    trigger_mode="always_last",
-                    show_progress="hidden",
-                    # LiteRT's interpreters are not thread-safe.
-                    concurrency_limit=1,
-                    concurrency_id="model",
+            champion = model.versions[0]
+            with gr.Tab(model.name):
+                described_here = gr.Markdown(about(root, champion))
+                with gr.Row():
+                    with gr.Column():
+                        image = sketchpad() if model.channels == 1 else photo_field()
+                        own = folder / model.name
+                        own.mkdir()
+                        files = example_files(root, champion.uri, model.channels, own)
+                        examples = gr.Examples(files, image, label="Or try a test image")
+                    with gr.Column():
+                        verdict = gr.Markdown(WAITING)
+                        probabilities = gr.Label(
+                            label="Probabilities", num_top_classes=5, visible=False
+                        )
+                        explanation = gr.Image(
+                            label="Where it looked (Grad-CAM of the first class)",
+                            interactive=False,
+                            visible=False,
+                            buttons=["download"],
+                        )
+                choices = [version[:2] for version in model.versions]
+                version = gr.Dropdown(choices, value=champion.uri, label="Version")
+                dropdowns.append(version)
+                version.change(
+                    partial(described, model.name), version, described_here, show_progress="hidden"
                 )
+                answering: dict[str, Any] = {
+                    "fn": classify,
+                    "inputs": [version, image],
+                    "outputs": [verdict, probabilities, explanation],
+                    "show_progress": "hidden",
+                    # LiteRT's interpreters are not thread-safe.
+                    "concurrency_limit": 1,
+                    "concurrency_id": "model",
+                }
+                if model.channels == 1:  # a sketchpad's change event does not tell of each stroke
+                    changes = [image.input, image.clear]
+                    examples.load_input_event.then(**answering)
+                else:
+                    changes = [image.change]
+                gr.on([*changes, version.change], trigger_mode="always_last", **answering)
         for suspects in found_suspects(root):
             add_tab(suspects)
         page.load(latest, outputs=dropdowns, queue=False)

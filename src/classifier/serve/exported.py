@@ -16,7 +16,7 @@ from classifier.serving.loading import LITERT, ONNX, SavedClassifier, load_class
 from classifier.support.errors import InputError
 
 # The server needs none of them: the SavedModel, the Keras model, and LiteRT's int8 model.
-NOT_COPIED = ("saved_model.pb", "variables", "*.keras", "model_int8.tflite", "input_example*")
+NOT_COPIED = ("saved_model.pb", "variables", "*.keras", "model_int8.tflite", "*example*")
 RUNTIMES = {LITERT: "litert", ONNX: "onnx"}  # the file of a model, its name in runtimes.csv
 
 State = tuple[tuple[str, int, int], ...]  # of each file: its path, time in ns and bytes

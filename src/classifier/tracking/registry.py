@@ -170,10 +170,12 @@ def registered_saved_model(root: Path, name: str) -> Path:
 
 
 class Version(NamedTuple):
-    """A version of a registered model: a title for the user, and the ``models:/`` URI."""
+    """A version of a registered model: a title for the user, the ``models:/`` URI, and what
+    :func:`tag_version` said of it."""
 
     title: str
     uri: str
+    description: str
 
 
 class RegisteredModel(NamedTuple):
@@ -206,6 +208,7 @@ def registered_models(root: Path) -> list[RegisteredModel]:
         for alias in _sorted(model.aliases):
             aliases.setdefault(int(model.aliases[alias]), []).append(alias)
         tags = {int(version.version): version.tags for version in versions}
+        descriptions = {int(version.version): version.description or "" for version in versions}
         numbers = sorted(tags, reverse=True)
         for alias in (CANDIDATE, CHAMPION):  # not an experiment, which may be the latest version
             numbers.sort(key=lambda number: alias not in aliases.get(number, []))
@@ -222,6 +225,7 @@ def registered_models(root: Path) -> list[RegisteredModel]:
                     Version(
                         _title(number, aliases.get(number, []), tags[number]),
                         f"models:/{model.name}/{number}",
+                        descriptions[number],
                     )
                     for number in numbers
                 ],

@@ -4,12 +4,14 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
+from classifier import tracking
 from classifier.apps import app
 from classifier.apps.wrong_labels import add_tab, found_suspects
 from classifier.images.pixels import ImageError
@@ -46,6 +48,12 @@ def test_an_image_that_cannot_be_read(finished: Path) -> None:
 def test_a_page_has_every_registered_model(finished: Path) -> None:
     page = app.build_page(finished)
     labels = [block.label for block in page.blocks.values() if hasattr(block, "label")]
+    texts = [block.value for block in page.blocks.values() if isinstance(block, gr.Markdown)]
+    assert "# Image classifiers" in texts[0]
+    assert "**Knows 3 classes:** blue, green, red." in texts[1]
+    assert "right on" in texts[1] and "test images" in texts[1]
+    (examples,) = [block for block in page.blocks.values() if isinstance(block, gr.Dataset)]
+    assert len(examples.raw_samples) == 3
     assert "tiny" in labels
     assert "Drop or photograph one" in labels
     assert "Draw one" not in labels  # tiny's images have colours
@@ -86,6 +94,24 @@ def test_there_are_no_models_yet(
     assert line.startswith("app: no model: ")
     assert line.endswith("run 'dvc repro' first")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_classes_are_named_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = [f"class {number}" for number in range(1000)]
+    monkeypatch.setattr(app, "load", lambda *_: (SimpleNamespace(classes=classes), None))
+    text = app.about(Path(), tracking.Version("version 1", "models:/m/1", "How good."))
+    assert text.startswith("**Knows 1,000 classes:** class 0, class 1, ")
+    assert text.endswith("class 11 and 988 more.\n\nHow good.")
+
+
+def test_what_a_field_shows(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"content")
+    assert app.content_of(str(photo)) == b"content"
+    assert app.content_of(None) is None
+    paper = np.zeros((2, 2, 4), np.uint8)
+    assert app.content_of({"background": paper, "layers": [], "composite": None}) is paper
+    assert app.content_of({"background": None, "layers": [], "composite": paper}) is paper
 
 
 @pytest.mark.fault("the page without its packages", "one line names the command that installs them")
