@@ -25,6 +25,7 @@ from pathlib import Path
 from checkout import ROOT, Result, checkout, run, set_params, train, use_recipe
 from classifier.catalog.manifest import SPLITS, read_manifest
 from classifier.catalog.raw import read_raw
+from log import Log
 from stages.layout import BACKBONE
 
 PEERS = {  # by pipeline: names, and scripts of bench/peers/
@@ -74,20 +75,6 @@ def peer(script: str, data: Path, seed: int) -> Result:
     return Result(**json.loads(output.splitlines()[-1]))
 
 
-def read_log(log: Path | None) -> dict[tuple[str, str, int], Result]:
-    """The results in the log, by data, contender and seed."""
-    lines = log.read_text("utf-8").splitlines() if log and log.exists() else []
-    rows = [json.loads(line) for line in lines]
-    return {(row.pop("data"), row.pop("contender"), row.pop("seed")): Result(**row) for row in rows}
-
-
-def append_to_log(log: Path | None, data: str, contender: str, seed: int, result: Result) -> None:
-    if log:
-        row = {"data": data, "contender": contender, "seed": seed, **result._asdict()}
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-
 def time_to(result: Result, goal: float) -> float:
     """Seconds until the validation accuracy is ``goal``; infinite if it never is."""
     return next((seconds for seconds, value in result.validation if value >= goal), math.inf)
@@ -124,6 +111,36 @@ def row(pipeline: str, name: str, results: list[Result], recipe: str | None) -> 
     return f"| {' | '.join(cells)} |"
 
 
+def measure(
+    pipelines: list[str], recipes: list[str], seeds: list[int], peer_seeds: list[int], log: Log
+) -> dict[tuple[str, str], list[Result]]:
+    """The results of all seeds, by pipeline and contender: those of the log, or new ones."""
+    results: dict[tuple[str, str], list[Result]] = {}
+    named = {f"recipe `{recipe}`": recipe for recipe in recipes}
+    with checkout() as folder:
+        for pipeline in pipelines:
+            peers = PEERS[pipeline]
+            for seed, contender in product(seeds, [*named, *peers]):
+                if contender in peers and seed not in peer_seeds:
+                    continue
+                key = {"data": pipeline, "contender": contender, "seed": seed}
+                if known := log.find(**key):
+                    result = Result(**known)
+                elif contender in peers:
+                    result = peer(peers[contender], peer_data(folder, pipeline), seed)
+                else:
+                    use_recipe(folder, named[contender], pipeline)
+                    changes = {"train.seed": seed, "evaluate.corruption_images": 0}
+                    set_params(folder, {f"{pipeline}.{name}": new for name, new in changes.items()})
+                    result = train(folder, pipeline)
+                if not known:
+                    log.add(key, result._asdict())
+                results.setdefault((pipeline, contender), []).append(result)
+                title = f"{contender}, seed {seed}"
+                print(row(pipeline, title, [result], named.get(contender)), file=sys.stderr)
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pipelines", nargs="+", default=list(PEERS), choices=list(PEERS))
@@ -133,29 +150,10 @@ def main() -> None:
         "--peer-seeds", nargs="*", type=int, help="those of --seeds; none: no peers"
     )
     parser.add_argument("--log", type=Path)
-    arguments = parser.parse_args()
-    peer_seeds = arguments.seeds if arguments.peer_seeds is None else arguments.peer_seeds
-    known = read_log(arguments.log)
-    results: dict[tuple[str, str], list[Result]] = {}
-    recipes = {f"recipe `{recipe}`": recipe for recipe in arguments.recipes}
-    with checkout() as folder:
-        for pipeline in arguments.pipelines:
-            peers = PEERS[pipeline]
-            for seed, contender in product(arguments.seeds, [*recipes, *peers]):
-                if contender in peers and seed not in peer_seeds:
-                    continue
-                result = known.get((pipeline, contender, seed))
-                if result is None and contender in peers:
-                    result = peer(peers[contender], peer_data(folder, pipeline), seed)
-                elif result is None:
-                    use_recipe(folder, recipes[contender], pipeline)
-                    set_params(folder, {f"{pipeline}.train.seed": seed})
-                    result = train(folder, pipeline)
-                if (pipeline, contender, seed) not in known:
-                    append_to_log(arguments.log, pipeline, contender, seed, result)
-                results.setdefault((pipeline, contender), []).append(result)
-                title, recipe = f"{contender}, seed {seed}", recipes.get(contender)
-                print(row(pipeline, title, [result], recipe), file=sys.stderr)
+    words = parser.parse_args()
+    peer_seeds = words.seeds if words.peer_seeds is None else words.peer_seeds
+    results = measure(words.pipelines, words.recipes, words.seeds, peer_seeds, Log(words.log))
+    recipes = {f"recipe `{recipe}`": recipe for recipe in words.recipes}
     print(HEADER)
     print(f"|{'---|' * HEADER.count(' | ')}---|")
     for (pipeline, contender), of_seeds in results.items():

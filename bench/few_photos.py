@@ -1,27 +1,27 @@
 """Few photos: what a pretrained network is worth, from 5 to 100 flowers of each class.
 
-$ python bench/few_photos.py --chart docs/few-photos.png
+$ python bench/few_photos.py --chart docs/few-photos.png        # 75 minutes
 
 Each draw takes that many training photos of each class, and as many validation photos, which choose
 the epoch (by the loss). Three contenders train on them: the head alone on the features of the
 frozen network, the recipe `standard`, and the recipe `scratch`. Each has as many epochs as its
 steps take. The whole test split is read once per training, at its end. Prints a table: the
 mean test accuracy of the draws, and their standard deviation. The pixel statistics of `scratch` are
-those of all training photos.
+those of all training photos. With ``--log FILE``, a stopped run goes on.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
 from checkout import checkout, predict_test_split, run, use_recipe
+from log import Log
 from stages.configuration import configured
 from stages.layout import needed
 from stages.schemas import Train
@@ -73,17 +73,24 @@ def accuracy(folder: Path, per_class: int, draw: int, phases: dict[str, int]) ->
     return accuracies[0]
 
 
-def rows(folder: Path, sizes: list[int], draws: list[int]) -> Iterator[dict[str, Any]]:
-    for recipe, contenders in CONTENDERS.items():
-        use_recipe(folder, recipe, "flowers")
-        run(folder, "dvc", "repro", "--quiet", "augment@flowers", "backbone@flowers")
-        for per_class in sizes:
-            for contender, phases in contenders.items():
-                for draw in draws:
-                    value = 100 * accuracy(folder, per_class, draw, phases)
-                    row = {"photos": per_class, "contender": contender, "draw": draw}
-                    print(row | {"accuracy": round(value, 2)}, file=sys.stderr, flush=True)
-                    yield row | {"accuracy": value}
+def measure(sizes: list[int], draws: list[int], log: Log) -> pd.DataFrame:
+    """A row per training: photos, contender, draw, accuracy in %; of the log, or a new one."""
+    rows = []
+    with checkout() as folder:
+        for recipe, contenders in CONTENDERS.items():
+            use_recipe(folder, recipe, "flowers")
+            run(folder, "dvc", "repro", "--quiet", "augment@flowers", "backbone@flowers")
+            for per_class, contender, draw in product(sizes, contenders, draws):
+                key = {"photos": per_class, "contender": contender, "draw": draw}
+                found = log.find(**key)
+                if not found:
+                    value = 100 * accuracy(folder, per_class, draw, contenders[contender])
+                    found = {"accuracy": round(value, 2)}
+                    log.add(key, found)
+                    print(key | found, file=sys.stderr, flush=True)
+                rows.append(key | found)
+        os.chdir("/")
+    return pd.DataFrame(rows)
 
 
 def draw_chart(table: pd.DataFrame, path: Path) -> None:
@@ -110,11 +117,10 @@ def main() -> None:
     parser.add_argument("--photos", nargs="+", type=int, default=[5, 10, 20, 50, 100])
     parser.add_argument("--draws", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--chart", type=Path, help="a PNG to write")
+    parser.add_argument("--log", type=Path)
     arguments = parser.parse_args()
     chart = arguments.chart.absolute() if arguments.chart else None
-    with checkout() as folder:
-        table = pd.DataFrame(rows(folder, arguments.photos, arguments.draws))
-        os.chdir("/")
+    table = measure(arguments.photos, arguments.draws, Log(arguments.log))
     names = table["contender"].unique()
     print("| photos of each class |" + "|".join(f" {name} " for name in names) + "|")
     print("|---" * (len(names) + 1) + "|")

@@ -17,7 +17,8 @@ from stages.programs import environment
 DATA_WORK = ("download", "split", "normalize", "augment", "backbone")
 
 
-def main() -> None:
+def measure() -> tuple[dict[str, float], dict[str, float]]:
+    """The seconds by stage, DVC's start among them; and those of the trainings alone."""
     with checkout() as folder:
         begun = time.perf_counter()
         seconds = {"DVC's start": 0.0}
@@ -37,12 +38,17 @@ def main() -> None:
         if process.wait():
             sys.exit("rerun: a stage failed")
         seconds[stage] = time.perf_counter() - since
-        whole = time.perf_counter() - begun
         training = {
             name: latest_run(folder, name.split("@")[1]).data.metrics["training_seconds"]
             for name in seconds
             if name.startswith("train@")
         }
+    return seconds, training
+
+
+def main() -> None:
+    seconds, training = measure()
+    whole = sum(seconds.values())
     print("| stage | seconds | share |\n|---|---|---|")
     for name, spent in seconds.items():
         inner = f", training {training[name]:.1f}" if name in training else ""
