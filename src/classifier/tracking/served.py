@@ -5,11 +5,15 @@ MLflow copies this file into the registered model and runs it there
 """
 
 import base64
+import warnings
 from typing import Any
 
 import mlflow
 import numpy as np
 from mlflow.pyfunc import PythonModel, PythonModelContext
+
+# MLflow would check each input by them, and knows none for an input of two kinds.
+warnings.filterwarnings("ignore", ".*[Tt]ype hint")
 
 
 class ServedClassifier(PythonModel):
@@ -53,6 +57,8 @@ class ServedClassifier(PythonModel):
 
 
 def _content(value: Any) -> bytes:
+    if isinstance(value, np.ndarray):  # of each of MLflow's "instances"
+        value = value.item()
     if isinstance(value, dict) and set(value) == {"b64"}:
         value = value["b64"]
     if isinstance(value, str):
