@@ -68,8 +68,8 @@ def export(config: Export) -> None:
         scaled = f"divided by temperature {fitted.temperature:.4g}"
         difference = check_saved_model(folder, images, expected, config.tolerance)
         log.info(
-            "the SavedModel's probabilities, of arrays and of PNGs, differ from the Keras model's by "
-            "%.2g",
+            "the SavedModel's probabilities, of images and of PNGs, differ from the Keras model's "
+            "by %.2g",
             difference,
         )
         log.info(

@@ -26,7 +26,7 @@ CHAMPION, CANDIDATE = "champion", "candidate"  # aliases of the best and of the 
 SERVED = Path(__file__).with_name("served.py")  # is copied into each registered model
 # MLflow knows no input of two kinds, arrays and pictures: it passes on whatever has this type.
 SIGNATURE = ModelSignature(
-    Schema([TensorSpec(np.dtype(object), (-1,), "image_bytes")]),
+    Schema([TensorSpec(np.dtype(object), (-1,))]),
     Schema(
         [
             TensorSpec(np.dtype(bool), (-1,), "accepted"),
@@ -299,7 +299,7 @@ def register_saved_model(
             python_model=str(SERVED),
             artifacts={"saved_model": str(folder)},
             signature=SIGNATURE,
-            input_example={"image_bytes": np.array([b64encode(example).decode()], object)},
+            input_example=np.array([b64encode(example).decode()], object),
             registered_model_name=name,
             pip_requirements=["tensorflow"],
             tags=dict(tags),
