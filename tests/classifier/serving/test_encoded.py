@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "a PNG of one bit": lambda: encoded(photo(51, 38, "L").convert("1")),
     "a BMP": lambda: encoded(photo(30, 47), "BMP"),
     "a GIF": lambda: encoded(photo(30, 47), "GIF"),
-    **{f"a JPEG turned by {number}": lambda number=number: turned(number) for number in range(10)},
+    **{f"a JPEG turned by {number}": partial(turned, number) for number in range(10)},
     "a JPEG turned, big endian": lambda: turned(6, ">"),
 }
 
