@@ -1,4 +1,4 @@
-"""export: a SavedModel that takes raw uint8 images, checked, and registered in MLflow."""
+"""export: a SavedModel of raw uint8 images and of JPEG or PNG, checked, registered in MLflow."""
 
 import json
 import logging
@@ -69,7 +69,11 @@ def export(config: Export) -> None:
             )
         scaled = f"divided by temperature {fitted.temperature:.4g}"
         difference = check_saved_model(folder, images, expected, config.tolerance)
-        log.info("the SavedModel's probabilities differ from the Keras model's by %.2g", difference)
+        log.info(
+            "the SavedModel's probabilities, of images and of PNGs, differ from the Keras model's "
+            "by %.2g",
+            difference,
+        )
         log.info(
             "the probabilities are %s; an image with a score above %.4g is none of the classes, as "
             "far as the model can tell (%.2g %% of the validation images)",
@@ -105,26 +109,26 @@ def export(config: Export) -> None:
                 runtimes.to_string(index=False, float_format="{:.5g}".format),
             )
     # The folder is in place: what is registered can be found there, and not the other way round.
-    example = images[:8], expected.probabilities[:8]
-    register(config, classifier, model.name, weights, metrics, base, example, runtimes)
+    register(config, model.name, weights, metrics, base, images[0], runtimes)
 
 
 def register(
     config: Export,
-    classifier: Any,
     model: str,
     weights: str,
     metrics: dict[str, Any],
     base: dict[str, Any],
-    example: tuple[np.ndarray, np.ndarray],
+    image: np.ndarray,
     runtimes: pd.DataFrame,
 ) -> None:
     """Registers the model in MLflow as a candidate, and as champion if it deserves it.
 
+    A test ``image``, uint8 (H, W, C), is the example of its input.
     The aliases follow the main line: the version of an experiment gets none. Of equal weights and
     equal preprocessing, the version that is registered already is taken.
     """
     from classifier import tracking
+    from classifier.serving.exporting import ENCODED, as_png
     from classifier.serving.loading import DRAWINGS, LITERT
     from classifier.serving.runtimes import add_to_report
 
@@ -149,19 +153,16 @@ def register(
                 needed("normalize", name),
                 files,
                 needed("evaluate", name, ANSWERS).read_bytes()
-                + f"\0{config.calibrate}\0{config.accept}".encode(),
+                + f"\0{config.calibrate}\0{config.accept}\0{ENCODED}".encode(),
             ),
         }
         version = tracking.version_with_tags(name, same)
         known = version is not None
         if version is None:
-            images, probabilities = example
             version = tracking.register_saved_model(
-                classifier,
-                classifier.signatures,
+                exported,
                 name=name,
-                images=images,
-                probabilities=probabilities,
+                example=as_png(image),
                 tags=tags | same,
                 files=files,
                 metadata={

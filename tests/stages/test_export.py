@@ -1,5 +1,6 @@
 """export: the SavedModel answers as the Keras model does, from the folder and from MLflow."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -7,12 +8,15 @@ import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.scoring_server import invocations
 from mlflow.tracking import MlflowClient
 
 from classifier import tracking
@@ -68,7 +72,6 @@ def test_registered_version_gives_the_same(finished: Path) -> None:
     assert version.description is not None
     assert version.description.endswith(" % of 9 test images.")
     model = mlflow.pyfunc.load_model("models:/tiny@candidate")
-    assert model.metadata.signature.inputs.inputs[0].type == np.uint8
     normalized = finished / "data" / "normalized" / "tiny"
     assert model.metadata.metadata["preprocessing"] == json.loads(
         (normalized / PREPROCESSING).read_text()
@@ -77,9 +80,63 @@ def test_registered_version_gives_the_same(finished: Path) -> None:
     assert model.metadata.metadata["pipeline"] == "tiny"
     images = np.load(finished / "data" / "normalized" / "tiny" / "test.npy")
     expected = calibrated(finished, images)
-    np.testing.assert_allclose(model.predict(images), expected, atol=1e-6)
+    answers = model.predict(images)
+    np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-6)
+    assert answers["accepted"].shape == answers["score"].shape == (9,)
+    with pytest.raises(ValueError, match="images have to be uint8, not int16"):
+        model.predict(images.astype(np.int16))
     (run,) = client.search_runs([experiment_id(client, "tiny")])
     assert version.run_id == run.info.run_id
+
+
+def photos_of_test(finished: Path) -> list[bytes]:
+    """The PNGs of the test split, in the order of its arrays."""
+    index = pd.read_csv(finished / "data" / "normalized" / "tiny" / "index.csv")
+    photos = finished.parent / "project-photos"
+    return [(photos / name).read_bytes() for name in index["id"][index["split"] == "test"]]
+
+
+def test_encoded_pictures_get_the_answers_of_images(finished: Path) -> None:
+    folder = finished / "exports" / "tiny"
+    images = np.load(finished / "data" / "normalized" / "tiny" / "test.npy")
+    signatures = tf.saved_model.load(folder).signatures
+    (contents,) = signatures["encoded"].structured_input_signature[1].values()
+    assert (contents.name, contents.dtype, contents.shape) == ("image_bytes", tf.string, [None])
+    expected = signatures["serving_default"](images=tf.constant(images))
+    answers = signatures["encoded"](image_bytes=tf.constant(photos_of_test(finished)))
+    assert set(answers) == {"accepted", "class_names", "probabilities", "score"}
+    # The last bit of a few pixels differs.
+    np.testing.assert_allclose(answers["probabilities"], expected["probabilities"], atol=1e-3)
+    assert answers["class_names"].numpy().tolist() == expected["class_names"].numpy().tolist()
+
+
+def test_mlflows_server_takes_base64_and_arrays(finished: Path) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{finished / 'mlflow.db'}")
+    model = mlflow.pyfunc.load_model("models:/tiny@candidate")
+    images = np.load(finished / "data" / "normalized" / "tiny" / "test.npy")
+    expected = calibrated(finished, images)
+    texts = [base64.b64encode(photo).decode() for photo in photos_of_test(finished)]
+
+    def served(**request: Any) -> np.ndarray:
+        """What the server answers to this JSON: probabilities."""
+        response = invocations(
+            json.dumps(request), "application/json", model, model.metadata.get_input_schema()
+        )
+        answers = json.loads(response.response)["predictions"]
+        assert set(answers["class_names"]) <= set(CLASSES)
+        return np.array(answers["probabilities"])
+
+    np.testing.assert_allclose(served(inputs=images.tolist()), expected, atol=1e-6)
+    np.testing.assert_allclose(served(inputs=texts), expected, atol=1e-3)
+    np.testing.assert_allclose(served(instances=texts), expected, atol=1e-3)
+    for request, message in {
+        "not base64!": "Only base64 data is allowed",
+        "aGVsbG8=": "Unknown image file format",
+        "": "Input is empty",
+    }.items():
+        with pytest.raises(MlflowException) as error:
+            served(inputs=[request])
+        assert message in json.loads(error.value.serialize_as_json())["stack_trace"]
 
 
 @pytest.mark.slow

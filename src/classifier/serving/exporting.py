@@ -1,15 +1,21 @@
-"""A trained model as a SavedModel of raw uint8 images, the same bytes for the same model."""
+"""A trained model as a SavedModel of images, the same bytes for the same model."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
+from classifier.images.preprocessing import read_preprocessing
+from classifier.serving.encoded import pixels_of
 from classifier.serving.outputs import Answers, as_answers
 from classifier.support.errors import InputError
 
+ENCODED = "encoded"  # the signature of JPEG and PNG
+PNGS = 16  # images that are encoded to check it
 SCORES = 1e-3  # the largest difference of a score, as a share: a sum of hundreds of squares
 
 
@@ -19,7 +25,10 @@ class Classifier(tf.Module):
     ``classifier(images)`` takes uint8 (N, H, W, C), values 0..255, and returns probabilities,
     float32 (N, classes). Its signature ``serving_default`` returns the outputs of
     :func:`classifier.answers.answers.answering`, and ``class_names``, bytes (N,), the most probable
-    class of each image, accepted or not. The asset ``classes.txt``
+    class of each image, accepted or not. The signature ``encoded`` returns the same of
+    ``image_bytes``, strings (N,): JPEG or PNG, each of its own size, which become ``images`` as in
+    training (:mod:`classifier.serving.encoded`). It raises ``tf.errors.InvalidArgumentError`` if
+    one cannot be decoded. The asset ``classes.txt``
     has a class name per line. The asset ``preprocessing.json`` says how an image file becomes
     ``images`` (:class:`classifier.images.preprocessing.Preprocessing`).
 
@@ -58,7 +67,19 @@ class Classifier(tf.Module):
             most_probable = tf.argmax(answers["probabilities"], axis=1)
             return answers | {"class_names": tf.gather(classes, most_probable)}
 
+        # The name ends in _bytes: so TensorFlow Serving's and Vertex AI's JSON has base64 there
+        # (https://www.tensorflow.org/tfx/serving/api_rest#encoding_binary_values).
+        contents = tf.TensorSpec((None,), tf.string, name="image_bytes")
+        pixels = pixels_of(read_preprocessing(preprocessing_file))
+        answer_images = serve.get_concrete_function()
+
+        @tf.function(input_signature=[contents])
+        def serve_encoded(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            answers: dict[str, tf.Tensor] = answer_images(pixels(image_bytes))
+            return answers
+
         self.serve = serve
+        self.serve_encoded = serve_encoded
         self.__call__.get_concrete_function(images)
 
     @tf.function
@@ -69,7 +90,10 @@ class Classifier(tf.Module):
     @property
     def signatures(self) -> dict[str, Any]:
         """The signatures for ``tf.saved_model.save``."""
-        return {"serving_default": self.serve.get_concrete_function()}
+        return {
+            "serving_default": self.serve.get_concrete_function(),
+            ENCODED: self.serve_encoded.get_concrete_function(),
+        }
 
 
 def export_saved_model(classifier: Classifier, folder: Path) -> None:
@@ -87,6 +111,9 @@ def check_saved_model(
 ) -> float:
     """The largest absolute difference of a SavedModel's probabilities from the Keras model's.
 
+    Both signatures are checked, ``encoded`` with up to PNGS of the images as PNG: they have the
+    model's size, so that their pixels stay the same.
+
     Args:
         images: uint8 (N, H, W, C).
         expected: the Keras model's answers.
@@ -95,12 +122,27 @@ def check_saved_model(
     Raises:
         InputError: the difference is above ``tolerance``, or that of the scores is, as a share.
     """
-    serve = tf.saved_model.load(folder).signatures["serving_default"]
-    answers = as_answers(serve(images=tf.constant(images)))
-    difference = float(np.abs(answers.probabilities - expected.probabilities).max())
-    check_difference("the SavedModel", difference, tolerance)
-    check_score_difference("the SavedModel", score_difference(answers.score, expected.score))
-    return difference
+    signatures = tf.saved_model.load(folder).signatures
+    contents = tf.constant([as_png(image) for image in images[:PNGS]])
+    differences = []
+    for exported, outputs in (
+        ("the SavedModel", signatures["serving_default"](images=tf.constant(images))),
+        (f"the signature {ENCODED}", signatures[ENCODED](image_bytes=contents)),
+    ):
+        answers = as_answers(outputs)
+        probabilities, score, _ = (values[: len(answers.score)] for values in expected)
+        difference = float(np.abs(answers.probabilities - probabilities).max())
+        check_difference(exported, difference, tolerance)
+        check_score_difference(exported, score_difference(answers.score, score))
+        differences.append(difference)
+    return max(differences)
+
+
+def as_png(image: np.ndarray) -> bytes:
+    """A PNG of one image, uint8 (H, W, C), which has the same pixels."""
+    content = io.BytesIO()
+    Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(content, "PNG")
+    return content.getvalue()
 
 
 def check_difference(exported: str, difference: float, tolerance: float) -> None:

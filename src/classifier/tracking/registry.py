@@ -1,16 +1,21 @@
 """The model registry: versions of the exported models of a pipeline, and their aliases."""
 
 import re
+import shutil
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
 from mlflow.store.artifact.utils.models import get_model_name_and_version
 from mlflow.tracking import MlflowClient
+from mlflow.types import Schema, TensorSpec
 
 from classifier.serving.promotion import DRAWN
 from classifier.support.errors import InputError
@@ -18,6 +23,19 @@ from classifier.tracking.failures import reaching_the_store, reason
 from classifier.tracking.store import check_store
 
 CHAMPION, CANDIDATE = "champion", "candidate"  # aliases of the best and of the latest version
+SERVED = Path(__file__).with_name("served.py")  # is copied into each registered model
+# MLflow knows no input of two kinds, arrays and pictures: it passes on whatever has this type.
+SIGNATURE = ModelSignature(
+    Schema([TensorSpec(np.dtype(object), (-1,))]),
+    Schema(
+        [
+            TensorSpec(np.dtype(bool), (-1,), "accepted"),
+            TensorSpec(np.dtype(str), (-1,), "class_names"),
+            TensorSpec(np.dtype(np.float32), (-1, -1), "probabilities"),
+            TensorSpec(np.dtype(np.float32), (-1,), "score"),
+        ]
+    ),
+)
 ATTEMPTS = 5  # to set an alias that other processes overwrite
 
 
@@ -212,15 +230,13 @@ def registered_models(root: Path) -> list[RegisteredModel]:
         numbers = sorted(tags, reverse=True)
         for alias in (CANDIDATE, CHAMPION):  # not an experiment, which may be the latest version
             numbers.sort(key=lambda number: alias not in aliases.get(number, []))
-        info = mlflow.models.get_model_info(f"models:/{model.name}/{numbers[0]}")
-        inputs = info.signature.inputs.inputs if info.signature else []
-        shape: tuple[int, ...] = getattr(inputs[0], "shape", ()) if inputs else ()
-        if len(shape) != 4:
+        channels = _channels(mlflow.models.get_model_info(f"models:/{model.name}/{numbers[0]}"))
+        if channels is None:
             continue  # a shared store has other kinds of models
         registered.append(
             RegisteredModel(
                 model.name,
-                shape[-1],
+                channels,
                 [
                     Version(
                         _title(number, aliases.get(number, []), tags[number]),
@@ -236,50 +252,63 @@ def registered_models(root: Path) -> list[RegisteredModel]:
     return registered
 
 
+def _channels(info: ModelInfo) -> int | None:
+    """The channels of a model's images; None if it takes no images."""
+    if preprocessing := (info.metadata or {}).get("preprocessing"):
+        return int(preprocessing["channels"])
+    # Before its signature had encoded pictures, it had the images' shape.
+    inputs = info.signature.inputs.inputs if info.signature else []
+    shape: tuple[int, ...] = getattr(inputs[0], "shape", ()) if inputs else ()
+    return shape[-1] if len(shape) == 4 else None
+
+
 def _title(number: int, aliases: list[str], tags: Mapping[str, str]) -> str:
     drawn = ["trained on drawings"] if tags.get(DRAWN) == "true" else []
     return ", ".join([f"version {number}", *aliases, *experiment(tags), *drawn])
 
 
 def register_saved_model(
-    module: Any,
-    signatures: Any,
+    saved_model: Path,
     *,
     name: str,
-    images: np.ndarray,
-    probabilities: np.ndarray,
+    example: bytes,
     tags: Mapping[str, str],
     files: list[Path],
     metadata: Mapping[str, Any],
 ) -> int:
-    """Logs a ``tf.Module`` to MLflow's active run as a SavedModel, and registers it.
+    """Logs a SavedModel to MLflow's active run, as MLflow's server runs it, and registers it.
+
+    What it takes and answers is in :class:`classifier.tracking.served.ServedClassifier`.
 
     Args:
-        module: takes images, uint8 (N, H, W, C), and returns probabilities, float32 (N, classes).
-        signatures: of the SavedModel.
+        saved_model: a folder of :func:`classifier.serving.exporting.export_saved_model`.
         name: of the registered model.
-        images: an example of the input, for MLflow's signature and input example.
-        probabilities: the output for ``images``.
+        example: an encoded picture, for MLflow's input example.
         tags: of the version, and metadata of the model, which a server of the model has
             (https://mlflow.org/docs/latest/ml/model/, ``Model.metadata``).
-        files: are copied next to the model.
+        files: are copied next to the SavedModel.
         metadata: of the model in addition, JSON-serializable.
 
     Returns:
         The number of the new version, which has no alias.
     """
-    info = mlflow.tensorflow.log_model(
-        module,
-        name="model",
-        signature=infer_signature(images, probabilities),
-        input_example=images[:1],
-        saved_model_kwargs={"signatures": signatures},
-        registered_model_name=name,
-        extra_files=[str(path) for path in files],
-        pip_requirements=["tensorflow"],
-        tags=dict(tags),
-        metadata=dict(tags) | dict(metadata),
-    )
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary, "saved_model")
+        for part in ("variables", "assets"):
+            shutil.copytree(saved_model / part, folder / part)
+        for file in (saved_model / "saved_model.pb", *files):
+            shutil.copy(file, folder)
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(SERVED),
+            artifacts={"saved_model": str(folder)},
+            signature=SIGNATURE,
+            input_example=np.array([b64encode(example).decode()], object),
+            registered_model_name=name,
+            pip_requirements=["tensorflow"],
+            tags=dict(tags),
+            metadata=dict(tags) | dict(metadata),
+        )
     version = int(info.registered_model_version)
     tag_version(name, version, tags)
     return version

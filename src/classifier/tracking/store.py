@@ -24,8 +24,9 @@ them. A run's name says what differs from the run before it. Its artifact `evalu
 is the whole report. `python -m stages.compare {name}` tests the difference between two runs.
 """
 
-# Messages about tables and threads; errors are raised as exceptions.
+# Messages about tables, examples and threads; errors are raised as exceptions.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
 
 
