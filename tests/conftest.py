@@ -77,7 +77,7 @@ TINY_SECTION = """\
       model: {{filters: [8], convolutions: 1}}
       depends_on: conf/train.yaml
     evaluate: {{mistakes: 4, unknown: [noise], unknown_images: 8}}
-    export: {{verify_images: 4, runtimes: []}}
+    export: {{runtimes: []}}
 """
 
 

@@ -7,7 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from classifier.catalog.manifest import read_manifest, split_digest
@@ -36,9 +35,8 @@ def export(config: Export) -> None:
     from classifier.answers.answers import answering, read_fitted
     from classifier.saved.rounding import order_of_magnitude, significant
     from classifier.saved.saving import fingerprint, load_model
-    from classifier.serving.exporting import Classifier, check_saved_model, export_saved_model
+    from classifier.serving.exporting import Classifier, export_saved_model
     from classifier.serving.loading import DRAWINGS
-    from classifier.serving.outputs import as_answers
     from classifier.serving.runtimes import MANY, ONE, export_runtimes
 
     name = config.pipeline
@@ -47,15 +45,14 @@ def export(config: Export) -> None:
     check_evaluated(needed("evaluate", name, "weights.sha256"), weights)
     normalized = needed("normalize", name)
     test, labels = read_split(normalized, "test")
-    images = np.asarray(test[: config.verify_images])
     fitted = read_fitted(needed("evaluate", name, ANSWERS))
     threshold = fitted.threshold(config.accept)
     with_answers = partial(answering, model, fitted, calibrate=config.calibrate)
-    answers = with_answers(threshold=threshold)
-    expected = as_answers(answers.predict(images, verbose=0))
     base = json.loads(needed("train", name, BASE).read_text("utf-8"))
     preprocessing = needed("normalize", name, PREPROCESSING)
-    classifier = Classifier(answers, normalized / "classes.txt", preprocessing)
+    classifier = Classifier(
+        with_answers(threshold=threshold), normalized / "classes.txt", preprocessing
+    )
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
         write_examples(folder, test, labels)
@@ -68,12 +65,6 @@ def export(config: Export) -> None:
                 "utf-8",
             )
         scaled = f"divided by temperature {fitted.temperature:.4g}"
-        difference = check_saved_model(folder, images, expected, config.tolerance)
-        log.info(
-            "the SavedModel's probabilities, of images and of PNGs, differ from the Keras model's "
-            "by %.2g",
-            difference,
-        )
         log.info(
             "the probabilities are %s; an image with a score above %.4g is none of the classes, as "
             "far as the model can tell (%.2g %% of the validation images)",
@@ -94,22 +85,21 @@ def export(config: Export) -> None:
             tolerance=config.tolerance,
             accuracy_loss=config.accuracy_loss,
         )
-        if config.runtimes:
-            # Times, and the exact difference, are in the run alone: the file of DVC has the same
-            # bytes each time, on every CPU.
-            table = runtimes.drop(columns=[ONE, MANY]).assign(
-                accuracy_lost=runtimes["accuracy_lost"].map(significant),
-                largest_difference=runtimes["largest_difference"].map(order_of_magnitude),
-                score_difference=runtimes["score_difference"].map(order_of_magnitude),
-                accepted=runtimes["accepted"].map(partial(significant, digits=4)),
-            )
-            table.to_csv(folder / "runtimes.csv", index=False, lineterminator="\n")
-            log.info(
-                "each exported form on the test split, beside the Keras model:\n%s",
-                runtimes.to_string(index=False, float_format="{:.5g}".format),
-            )
+        # Times, and the exact difference, are in the run alone: the file of DVC has the same
+        # bytes each time, on every CPU.
+        table = runtimes.drop(columns=[ONE, MANY]).assign(
+            accuracy_lost=runtimes["accuracy_lost"].map(significant),
+            largest_difference=runtimes["largest_difference"].map(order_of_magnitude),
+            score_difference=runtimes["score_difference"].map(order_of_magnitude),
+            accepted=runtimes["accepted"].map(partial(significant, digits=4)),
+        )
+        table.to_csv(folder / "runtimes.csv", index=False, lineterminator="\n")
+        log.info(
+            "each exported form on the test split, beside the Keras model:\n%s",
+            runtimes.to_string(index=False, float_format="{:.5g}".format),
+        )
     # The folder is in place: what is registered can be found there, and not the other way round.
-    register(config, model.name, weights, metrics, base, images[0], runtimes)
+    register(config, model.name, weights, metrics, base, runtimes)
 
 
 def register(
@@ -118,17 +108,15 @@ def register(
     weights: str,
     metrics: dict[str, Any],
     base: dict[str, Any],
-    image: np.ndarray,
     runtimes: pd.DataFrame,
 ) -> None:
     """Registers the model in MLflow as a candidate, and as champion if it deserves it.
 
-    A test ``image``, uint8 (H, W, C), is the example of its input.
     The aliases follow the main line: the version of an experiment gets none. Of equal weights and
     equal preprocessing, the version that is registered already is taken.
     """
     from classifier import tracking
-    from classifier.serving.exporting import ENCODED, as_png
+    from classifier.serving.exporting import ENCODED
     from classifier.serving.loading import DRAWINGS, LITERT
     from classifier.serving.runtimes import add_to_report
 
@@ -140,7 +128,8 @@ def register(
     )
     exported = output("export", name)
     files = [classes, preprocessing, trained, *exported.glob(LITERT), *exported.glob(DRAWINGS)]
-    files += find_examples(exported)
+    examples = find_examples(exported)
+    files += examples
     index = read_manifest(needed("normalize", name, "index.csv"))
     tested = Score(metrics["accuracy"], split_digest(index, "test"), metrics["drawn"])
     tags = provenance.tags(name) | {"model": model}
@@ -162,7 +151,7 @@ def register(
             version = tracking.register_saved_model(
                 exported,
                 name=name,
-                example=as_png(image),
+                example=examples[0].read_bytes(),
                 tags=tags | same,
                 files=files,
                 metadata={
@@ -190,10 +179,9 @@ def register(
             tracking.set_alias(name, tracking.CANDIDATE, version)
             promotion = tracking.promote(name, version, refuse)
         logged.log_file(classes)
-        if config.runtimes:
-            logged.log_metrics({"runtimes": runtimes.set_index("runtime").to_dict("index")})
-            if report := logged.logged_text(REPORT):
-                logged.log_text(add_to_report(report, runtimes), REPORT)
+        logged.log_metrics({"runtimes": runtimes.set_index("runtime").to_dict("index")})
+        if report := logged.logged_text(REPORT):
+            logged.log_text(add_to_report(report, runtimes), REPORT)
     log.info("models:/%s/%d is registered%s", name, version, " already" if known else "")
     if promotion is None:
         log.info(

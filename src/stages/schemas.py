@@ -141,7 +141,6 @@ class Evaluate:
 class Export:
     pipeline: str
     thresholds: dict[str, float]
-    verify_images: Count
     tolerance: NonNegative
     calibrate: bool
     accept: FractionAbove0

@@ -48,7 +48,7 @@ SECTIONS = [
     ("backbone", "{backbone: none}}", "{backbone: none}, attempts: 5}"),
     ("train", "batch_size: 8", "batch_size: 9"),
     ("evaluate", "mistakes: 4", "mistakes: 3"),
-    ("export", "verify_images: 4", "verify_images: 5"),
+    ("export", "runtimes: []", "runtimes: [], accept: 0.9"),
 ]
 # The stages that `dvc repro` runs after some of these edits.
 EXPECTED = {

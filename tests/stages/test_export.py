@@ -50,7 +50,7 @@ def test_saved_model_takes_raw_images(finished: Path) -> None:
     folder = finished / "exports" / "tiny"
     examples = {f"example-00{label}.png" for label in range(3)}
     names = {path.name for path in folder.iterdir()}
-    assert names == {"saved_model.pb", "variables", "assets", *examples}
+    assert names == {"saved_model.pb", "variables", "assets", "runtimes.csv", *examples}
     assert (folder / "assets" / "classes.txt").read_text() == "blue\ngreen\nred\n"
     normalized = finished / "data" / "normalized" / "tiny"
     assert (folder / "assets" / PREPROCESSING).read_bytes() == (
@@ -152,7 +152,7 @@ def test_same_model_same_bytes_in_two_processes(finished: Path, project: Path) -
         command(PYTHON, "-m", "stages.export", "pipeline=tiny", cwd=project)
         files = [path for path in sorted(Path("exports/tiny").rglob("*")) if path.is_file()]
         contents.append({str(path): path.read_bytes() for path in files})
-    assert len(contents[0]) == 8
+    assert len(contents[0]) == 9
     assert contents[0] == contents[1]
 
 

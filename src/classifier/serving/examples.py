@@ -1,5 +1,6 @@
 """Test images that are exported with a model, for a page to offer them."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,16 @@ def write_examples(folder: Path, images: Images, labels: np.ndarray) -> list[Pat
     chosen, first = np.unique(labels, return_index=True)
     files = []
     for label, index in zip(chosen[:MOST], first[:MOST], strict=True):
-        pixels = np.asarray(images[index])
         files.append(folder / EXAMPLES.format(label))
-        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(files[-1])
+        files[-1].write_bytes(as_png(np.asarray(images[index])))
     return files
+
+
+def as_png(image: np.ndarray) -> bytes:
+    """A PNG of one image, uint8 (H, W, C), which has the same pixels."""
+    content = io.BytesIO()
+    Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(content, "PNG")
+    return content.getvalue()
 
 
 def find_examples(folder: Path) -> list[Path]:

@@ -1,21 +1,19 @@
 """A trained model as a SavedModel of images, the same bytes for the same model."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from classifier.images.preprocessing import read_preprocessing
 from classifier.serving.encoded import pixels_of
+from classifier.serving.examples import as_png
 from classifier.serving.outputs import Answers, as_answers
 from classifier.support.errors import InputError
 
 ENCODED = "encoded"  # the signature of JPEG and PNG
-PNGS = 16  # images that are encoded to check it
 SCORES = 1e-3  # the largest difference of a score, as a share: a sum of hundreds of squares
 
 
@@ -106,43 +104,26 @@ def export_saved_model(classifier: Classifier, folder: Path) -> None:
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def check_saved_model(
-    folder: Path, images: np.ndarray, expected: Answers, tolerance: float
-) -> float:
-    """The largest absolute difference of a SavedModel's probabilities from the Keras model's.
+def check_encoded(folder: Path, images: np.ndarray, expected: Answers, tolerance: float) -> None:
+    """Checks the signature ``encoded`` of a SavedModel, with images as PNG.
 
-    Both signatures are checked, ``encoded`` with up to PNGS of the images as PNG: they have the
-    model's size, so that their pixels stay the same.
+    They have the model's size, so that their pixels stay the same.
 
     Args:
         images: uint8 (N, H, W, C).
-        expected: the Keras model's answers.
-        tolerance: the largest difference allowed, 0..1.
+        expected: the Keras model's answers to these and to further images.
+        tolerance: the largest difference of a probability, 0..1.
 
     Raises:
-        InputError: the difference is above ``tolerance``, or that of the scores is, as a share.
+        InputError: a difference is above ``tolerance``, or that of the scores is, as a share.
     """
-    signatures = tf.saved_model.load(folder).signatures
-    contents = tf.constant([as_png(image) for image in images[:PNGS]])
-    differences = []
-    for exported, outputs in (
-        ("the SavedModel", signatures["serving_default"](images=tf.constant(images))),
-        (f"the signature {ENCODED}", signatures[ENCODED](image_bytes=contents)),
-    ):
-        answers = as_answers(outputs)
-        probabilities, score, _ = (values[: len(answers.score)] for values in expected)
-        difference = float(np.abs(answers.probabilities - probabilities).max())
-        check_difference(exported, difference, tolerance)
-        check_score_difference(exported, score_difference(answers.score, score))
-        differences.append(difference)
-    return max(differences)
-
-
-def as_png(image: np.ndarray) -> bytes:
-    """A PNG of one image, uint8 (H, W, C), which has the same pixels."""
-    content = io.BytesIO()
-    Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(content, "PNG")
-    return content.getvalue()
+    contents = tf.constant([as_png(image) for image in images])
+    outputs = tf.saved_model.load(folder).signatures[ENCODED](image_bytes=contents)
+    answers = as_answers(outputs)
+    probabilities, score, _ = (values[: len(images)] for values in expected)
+    difference = float(np.abs(answers.probabilities - probabilities).max())
+    check_difference(f"the signature {ENCODED}", difference, tolerance)
+    check_score_difference(f"the signature {ENCODED}", score_difference(answers.score, score))
 
 
 def check_difference(exported: str, difference: float, tolerance: float) -> None:

@@ -20,7 +20,12 @@ import numpy as np
 import pandas as pd
 
 from classifier.answers.answers import threshold
-from classifier.serving.exporting import check_difference, check_score_difference, score_difference
+from classifier.serving.exporting import (
+    check_difference,
+    check_encoded,
+    check_score_difference,
+    score_difference,
+)
 from classifier.serving.litert import LiteRTModel
 from classifier.serving.loading import LITERT, ONNX, load_saved_model
 from classifier.serving.onnx_runtime import ONNXModel
@@ -29,12 +34,13 @@ from classifier.storage.splits import Images, batches
 from classifier.support.errors import InputError
 
 Predict = Callable[[np.ndarray], Answers]  # of uint8 (N, H, W, C)
-BATCH = 256  # images
+BATCH, PNGS = 64, 16  # images at a time; those that are encoded to check a signature
 log = logging.getLogger(__name__)
 CALIBRATION = 256  # images, from which int8 takes the ranges of activations
 # They have no common base class of errors, and raise RuntimeError and ValueError too.
 CONVERTERS = ("tensorflow.lite.", "tf2onnx.", "ai_edge_litert.", "onnxruntime.")
 ONE, MANY = "ms_1_image", f"ms_{BATCH}_images"
+SECONDS = 0.3  # in which a time is measured again and again
 
 
 class Runtime(NamedTuple):
@@ -154,7 +160,8 @@ def export_runtimes(
     tolerance: float,
     accuracy_loss: float,
 ) -> pd.DataFrame:
-    """Writes the model for each runtime to the SavedModel's ``folder``, checks and measures it.
+    """Checks and measures the SavedModel in ``folder``, and the model for each runtime, which it
+    writes there.
 
     Args:
         names: keys of RUNTIMES.
@@ -166,24 +173,25 @@ def export_runtimes(
         limit: the threshold of the score, for runtimes that compute in float32.
         accept: the share of the validation split that another runtime's own threshold accepts: in
             8 bits, scores differ.
-        tolerance: the largest difference of a probability from the Keras model's, of runtimes
-            that compute in float32, 0..1.
+        tolerance: the largest difference of a probability from the Keras model's, of the SavedModel
+            and of runtimes that compute in float32, 0..1.
         accuracy_loss: the largest loss of test accuracy, of any runtime, 0..1.
 
     Returns:
         A row per runtime, the SavedModel first: runtime, bytes, threshold, and the columns of
-        :func:`measure`. Empty if there are no names.
+        :func:`measure`.
 
     Raises:
-        InputError: a runtime does not support the model, or differs by more.
+        InputError: a runtime does not support the model, or it or the SavedModel differs by more.
     """
-    if not names:
-        return pd.DataFrame()
     model = answering(limit)
     expected = _in_batches(lambda batch: as_answers(model.predict_on_batch(batch)), images)
     assets = {file.name: file.read_text("utf-8") for file in sorted((folder / "assets").iterdir())}
     folder_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     measured = measure(load_saved_model(folder).answer, images, labels, expected)
+    check_difference("the SavedModel", measured["largest_difference"], tolerance)
+    check_score_difference("the SavedModel", measured["score_difference"])
+    check_encoded(folder, np.asarray(images[:PNGS]), expected, tolerance)
     rows = [{"runtime": "saved_model", "bytes": folder_bytes, "threshold": limit, **measured}]
     for name in names:
         runtime = RUNTIMES[name]
@@ -272,10 +280,10 @@ def _in_batches(predict: Predict, images: Images) -> Answers:
 
 
 def _milliseconds(predict: Predict, images: np.ndarray) -> float:
-    """The median time of the calls that begin within a second, and of three calls at least."""
+    """The median time of the calls that begin within SECONDS, and of three calls at least."""
     times: list[float] = []
     begun = time.perf_counter()
-    while len(times) < 3 or time.perf_counter() < begun + 1:
+    while len(times) < 3 or time.perf_counter() < begun + SECONDS:
         start = time.perf_counter()
         predict(images)
         times.append(1000 * (time.perf_counter() - start))
