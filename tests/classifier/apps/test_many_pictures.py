@@ -220,6 +220,7 @@ def test_an_output_that_exists_is_refused(run: Run, photos: Path, format: str) -
         (["--format", "jsonl"], "a.csv was made with format csv, not jsonl: "),
         ([], "a.csv was made with another model: go on as a.csv.json says, or name another file"),
     ],
+    ids=["top", "fit", "format", "model"],
 )
 def test_another_model_or_option_is_refused(
     run: Run,
@@ -296,7 +297,7 @@ def test_a_name_that_is_no_text(run: Run, photos: Path, tmp_path: Path) -> None:
     assert json.loads(line)["file"].endswith("/rose\\xff.png")
 
 
-@pytest.mark.fault("a full disk while `classify` writes", "one line, and `--resume` goes on")
+@pytest.mark.fault("a full disk while `classify` writes", "one line")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
 def test_a_full_disk(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = Path("/dev/full").open("w")  # noqa: SIM115
