@@ -138,9 +138,9 @@ def test_a_dropped_rose_gets_the_answer_of_the_command_line(
 ) -> None:
     rose = tmp_path / "rose.png"
     rose.write_bytes(drawing("roses"))
-    words = [PYTHON, "-m", "classifier.apps.classify", "flowers", str(rose), "--format", "json"]
+    words = [PYTHON, "-m", "classifier.apps.classify", "flowers", str(rose), "--format", "jsonl"]
     printed = subprocess.run(words, cwd=checkout, env=without_store(), stdout=subprocess.PIPE)
-    best = json.loads(printed.stdout)[0]["top"][0]
+    best = json.loads(printed.stdout)["top"][0]
     panel = tab(page, "flowers")
     panel.locator("input[type=file]").set_input_files(rose)
     expect(panel.get_by_test_id("label-output-value")).to_have_text(best["class"])

@@ -2,6 +2,7 @@
 
 $ python -m classifier.apps.classify flowers rose.jpg holiday/        # the name of a pipeline
 $ python -m classifier.apps.classify models:/mnist/3 'scans/*.png' --like-mnist --format csv
+$ python -m classifier.apps.classify flowers s3://photos/holiday/ --output holiday.csv --resume
 $ cat rose.jpg | python -m classifier.apps.classify exports/flowers - --top 1
 
 Images may have any size, mode and orientation. Images that cannot be read do not stop the others:
@@ -9,165 +10,42 @@ they are listed at the end, and the exit status is 1.
 """
 
 import argparse
-import csv
-import glob
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from tqdm import tqdm
 
+from classifier.apps.find_images import find_images, read_encoded, threads_to_read
 from classifier.apps.handwriting import to_digit
-from classifier.formats.image_files import SKIPPED, is_image_file
-from classifier.images.pixels import Fit, ImageError
+from classifier.apps.output import check_new, digest, opened
+from classifier.apps.predictions import Unreadable, classify
+from classifier.apps.rows import FORMATS, printable
+from classifier.formats.image_files import SKIPPED
+from classifier.images.pixels import Fit
 from classifier.images.preprocessing import Preprocessing
-from classifier.serving.loading import NONE_OF_THESE, SavedClassifier, load_classifier
-from classifier.support.errors import InputError
+from classifier.serving.loading import SavedClassifier, load_classifier
+from classifier.support.errors import InputError, refused_by_the_machine
 
-BATCH = 64  # images
-
-
-class Prediction(NamedTuple):
-    """The most probable classes of an image, with their probabilities, in decreasing order; and
-    the score, and whether the image is accepted: :class:`classifier.serving.outputs.Answers`."""
-
-    file: str
-    top: list[tuple[str, float]]
-    score: float
-    accepted: bool
-
-
-def find_images(words: Sequence[str]) -> tuple[list[str], int]:
-    """The files that the words of the command line name: files, folders, globs, and ``-``.
-
-    A folder stands for all image files in it and its sub-folders, sorted.
-
-    Returns:
-        The files, and the number of other files in the folders, which are skipped.
-    """
-    files: list[str] = []
-    skipped: set[Path] = set()
-    for word in words:
-        if word == "-" or Path(word).exists():
-            named = [word]
-        else:
-            # Path.glob does not accept absolute patterns.
-            named = sorted(glob.glob(word, recursive=True)) or [word]  # noqa: PTH207
-        of_word: list[str] = []
-        for name in named:
-            folder = Path(name)
-            if name == "-" or not folder.is_dir():
-                of_word.append(name)
-                continue
-            inside = {file for file in folder.rglob("*") if file.is_file()}
-            images = {file for file in inside if is_image_file(file.relative_to(folder))}
-            of_word += sorted(map(str, images))
-            skipped |= inside - images
-        files += dict.fromkeys(of_word)  # a glob may match a folder and the files in it
-    return files, len(skipped)
-
-
-def read_image(file: str, preprocessing: Preprocessing, *, mnist: bool) -> np.ndarray:
-    """Reads an image as uint8 (H, W, C), as for training. ``-`` is the standard input.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise ImageError(error.strerror or str(error)) from None
-    return preprocessing(to_digit(content) if mnist else content)
+LISTED = 20  # images that cannot be read, by name
 
 
 def choose_fit(preprocessing: Preprocessing, fit: Fit | None) -> Preprocessing:
     """The model's preprocessing, with ``fit`` in place of its own; a line says so."""
     if fit is None or fit == preprocessing.fit:
         return preprocessing
-    print(f"classify: --fit {fit} overrides the model's own, {preprocessing.fit}", file=sys.stderr)
+    say(f"--fit {fit} overrides the model's own, {preprocessing.fit}")
     return replace(preprocessing, fit=fit)
 
 
-def classify(
-    classifier: SavedClassifier,
-    files: Iterable[str],
-    read: Callable[[str], np.ndarray],
-    *,
-    top: int,
-    unreadable: list[tuple[str, str]],
-) -> Iterator[Prediction]:
-    """Yields predictions in the order of the files, and predicts batch by batch.
-
-    Args:
-        read: returns the pixels of a file, uint8 (H, W, C).
-        top: number of classes per image.
-        unreadable: each file that cannot be read is appended, with the reason.
-    """
-    images: list[tuple[str, np.ndarray]] = []
-    for file in files:
-        try:
-            images.append((file, read(file)))
-        except ImageError as error:
-            unreadable.append((file, str(error)))
-        if len(images) == BATCH:
-            yield from _predictions(classifier, images, top)
-            images = []
-    if images:
-        yield from _predictions(classifier, images, top)
-
-
-def _predictions(
-    classifier: SavedClassifier, images: Sequence[tuple[str, np.ndarray]], top: int
-) -> Iterator[Prediction]:
-    answers = classifier.answer(np.stack([pixels for _, pixels in images]))
-    for (file, _), *answer in zip(images, *answers, strict=True):
-        probabilities, score, accepted = answer
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        classes = [(classifier.classes[at], float(probabilities[at])) for at in order]
-        yield Prediction(file, classes, float(score), bool(accepted))
-
-
-def write_table(predictions: Iterable[Prediction], model: Mapping[str, Any]) -> None:
-    for prediction in predictions:
-        top = "   ".join(
-            f"{name} {100 * probability:.1f} %" for name, probability in prediction.top
-        )
-        unknown = "" if prediction.accepted else f"{NONE_OF_THESE}   "
-        print(f"{prediction.file}   {unknown}{top}")
-
-
-def write_csv(predictions: Iterable[Prediction], model: Mapping[str, Any]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["file", "rank", "class", "probability", "score", "accepted"])
-    for prediction in predictions:
-        for rank, (name, probability) in enumerate(prediction.top, 1):
-            score = "" if isnan(prediction.score) else f"{prediction.score:.4f}"
-            accepted = str(prediction.accepted).lower()
-            writer.writerow([prediction.file, rank, name, f"{probability:.6f}", score, accepted])
-
-
-def write_json(predictions: Iterable[Prediction], model: Mapping[str, Any]) -> None:
-    rows = [
-        {
-            "file": prediction.file,
-            "top": [{"class": name, "probability": share} for name, share in prediction.top],
-            "score": None if isnan(prediction.score) else prediction.score,
-            "accepted": prediction.accepted,
-            "model": model,
-        }
-        for prediction in predictions
-    ]
-    print(json.dumps(rows, indent=2, ensure_ascii=False))
-
-
-FORMATS = {"table": write_table, "csv": write_csv, "json": write_json}
+def say(line: str) -> None:
+    print(f"classify: {line}", file=sys.stderr)
 
 
 class Exported(NamedTuple):
@@ -198,15 +76,41 @@ def find_exported(word: str) -> Exported:
     return Exported(folder, found.title, described | {"aliases": found.aliases}, found.drawn)
 
 
+def as_prepared(
+    classifier: SavedClassifier, fit: Fit | None, *, like_mnist: bool
+) -> tuple[SavedClassifier, Callable[[str], bytes | np.ndarray]]:
+    """The model with the preprocessing that the user wants, and the function that reads a file."""
+    preprocessing = choose_fit(classifier.preprocessing, fit)
+    if not like_mnist:
+        return classifier._replace(preprocessing=preprocessing), read_encoded
+    # The digit's pixels are 0..255, whatever the range of the model's files.
+    preprocessing = replace(preprocessing, value_range=None)
+    return (
+        classifier._replace(preprocessing=preprocessing),
+        lambda file: to_digit(read_encoded(file)),
+    )
+
+
+def remaining(files: list[str], done: Counter[str]) -> Iterator[str]:
+    """The files without those that are done, as often as they are."""
+    left = done.copy()
+    for file in files:
+        if left[printable(file)]:
+            left[printable(file)] -= 1
+        else:
+            yield file
+
+
 def predict(arguments: argparse.Namespace) -> int:
-    """Prints the predictions, and returns the number of images that cannot be read.
+    """Writes the predictions, and returns the number of images that cannot be read.
 
     Raises:
-        InputError: the model does not exist, or there are no images.
+        InputError: the model does not exist, there are no images, or the output is another one's.
     """
+    check_new(arguments.output, resume=arguments.resume)
     files, skipped = find_images(arguments.images)
     if skipped:
-        print(f"classify: skipped files in folders: {skipped:,} ({SKIPPED})", file=sys.stderr)
+        say(f"skipped files in folders: {skipped:,} ({SKIPPED})")
     if not files:
         raise InputError(f"no images in {', '.join(arguments.images)}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -214,29 +118,73 @@ def predict(arguments: argparse.Namespace) -> int:
     classifier = load_classifier(exported.folder)
     drawn = exported.drawn or classifier.drawn
     drawings = ", trained on drawings, which say nothing about photographs" if drawn else ""
-    print(f"classify: answers come from {exported.title}{drawings}", file=sys.stderr)
-    preprocessing = choose_fit(classifier.preprocessing, arguments.fit)
-    unreadable: list[tuple[str, str]] = []
-    predictions = classify(
-        classifier,
-        tqdm(files, unit="image", disable=None, leave=False),
-        lambda file: read_image(file, preprocessing, mnist=arguments.like_mnist),
-        top=arguments.top,
-        unreadable=unreadable,
-    )
-    FORMATS[arguments.format](predictions, exported.description | {"drawn": drawn})
-    for file, reason in unreadable:
-        print(f"classify: {file} cannot be read: {reason}", file=sys.stderr)
-    return len(unreadable)
+    say(f"answers come from {exported.title}{drawings}")
+    options = {name: getattr(arguments, name) for name in ("format", "top", "fit", "like_mnist")}
+    options["sha256"] = digest(exported.folder) if arguments.output else ""
+    classifier, read = as_prepared(classifier, arguments.fit, like_mnist=arguments.like_mnist)
+    ranks = min(arguments.top, len(classifier.classes))
+    described = exported.description | {"drawn": drawn}
+    unreadable = 0
+    listed: list[Unreadable] = []
+    with opened(
+        arguments.output, arguments.format, described, options, ranks, resume=arguments.resume
+    ) as (writer, done):
+        if count := done.files.total():
+            files = list(remaining(files, done.files))
+            say(f"{arguments.output} has {count:,} images already: {len(files):,} are left")
+        answers = classify(
+            classifier, files, read, top=arguments.top, workers=threads_to_read(files)
+        )
+        for answer in tqdm(answers, total=len(files), unit="image", disable=None, leave=False):
+            writer.write(answer)
+            if isinstance(answer, Unreadable):
+                unreadable += 1
+                if len(listed) < LISTED:
+                    listed.append(answer)
+    for file, reason in listed:
+        say(f"{printable(file)} cannot be read: {reason}")
+    if unreadable > len(listed):
+        say(f"{unreadable - len(listed):,} more cannot be read")
+    if arguments.output:
+        total = done.unreadable + unreadable
+        say(f"{arguments.output}: {done.files.total() + len(files):,} images, {total:,} unreadable")
+    return done.unreadable + unreadable
+
+
+def format_of(output: Path | None) -> str:
+    """The format that a file's suffix names, else a table."""
+    suffix = output.suffix.lower().removeprefix(".") if output else ""
+    return suffix if suffix in FORMATS else "table"
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def main() -> None:
     logging.basicConfig(format="classify: %(message)s")  # warnings of the library
     parser = argparse.ArgumentParser(prog="classify", description="Classifies images")
     parser.add_argument("model", help="the name of a pipeline, an MLflow model URI, or a folder")
-    parser.add_argument("images", nargs="+", help="files, folders, globs, or - for standard input")
-    parser.add_argument("--top", type=int, default=3, metavar="K", help="classes per image (3)")
-    parser.add_argument("--format", choices=list(FORMATS), default="table")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        help="files, folders, globs, folders in buckets (s3://…), or - for standard input",
+    )
+    parser.add_argument(
+        "--top", type=positive, default=3, metavar="K", help="classes per image (3)"
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, help="of the output (its suffix, else a table)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="a new file, for Parquet a folder of files"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the output of a run that was broken off"
+    )
     parser.add_argument(
         "--fit", choices=get_args(Fit), help="gives images their shape otherwise than for training"
     )
@@ -245,14 +193,29 @@ def main() -> None:
         action="store_true",
         help="for one digit on paper or screen, dark or light: first make it like MNIST's",
     )
+    arguments = parser.parse_args()
+    arguments.format = arguments.format or format_of(arguments.output)
+    if arguments.format == "parquet" and not arguments.output:
+        parser.error("Parquet needs --output")
+    if arguments.resume and (arguments.format == "table" or not arguments.output):
+        parser.error("--resume needs --output of the format csv, jsonl or parquet")
     try:
-        unreadable = predict(parser.parse_args())
+        unreadable = predict(arguments)
     except InputError as error:
-        print(f"classify: {error}", file=sys.stderr)
+        say(str(error))
         sys.exit(1)
     except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        reason = refused_by_the_machine(error)
+        if reason is None:
+            raise
+        say(reason)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("stopped" + (": --resume goes on" if arguments.output else ""))
+        sys.exit(130)
     sys.exit(1 if unreadable else 0)
 
 

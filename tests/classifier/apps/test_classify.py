@@ -64,16 +64,16 @@ def test_every_way_to_name_a_model(
     assert (first > 1 / 3).all()
 
 
-def test_json_and_standard_input(
+def test_json_lines_and_standard_input(
     finished: Path,
     images: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     content = (images / "red.png").read_bytes()
-    words = ("exports/tiny", "-", images / "red.png", "--format", "json")
+    words = ("exports/tiny", "-", images / "red.png", "--format", "jsonl")
     assert run(monkeypatch, finished, *words, stdin=content) == 0
-    piped, named = json.loads(capsys.readouterr().out)
+    piped, named = map(json.loads, capsys.readouterr().out.splitlines())
     assert piped["file"] == "-"
     assert piped["top"] == named["top"]
     assert sum(entry["probability"] for entry in named["top"]) == pytest.approx(1, abs=1e-5)
@@ -81,7 +81,7 @@ def test_json_and_standard_input(
 
 
 @pytest.mark.fault("a picture of none of the classes", "`classify` and the page say so")
-@pytest.mark.parametrize("form", ["table", "csv", "json"])
+@pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
 def test_a_picture_that_is_not_accepted_is_none_of_these(
     finished: Path,
     images: Path,
@@ -103,8 +103,9 @@ def test_a_picture_that_is_not_accepted_is_none_of_these(
         rows = csv.DictReader(io.StringIO(output))
         accepted = {Path(row["file"]).stem: row["accepted"] == "true" for row in rows}
     else:
-        accepted = {Path(row["file"]).stem: row["accepted"] for row in json.loads(output)}
-        assert all(row["score"] > 0 for row in json.loads(output))
+        lines = [json.loads(line) for line in output.splitlines()]
+        accepted = {Path(row["file"]).stem: row["accepted"] for row in lines}
+        assert all(row["score"] > 0 for row in lines)
     assert accepted == {"000": True, "none": False}
 
 
@@ -116,14 +117,14 @@ def test_an_answer_names_its_version(
     capsys: pytest.CaptureFixture[str],
     alias: str,
 ) -> None:
-    words = (f"models:/tiny@{alias}", images / "red.png", "--format", "json")
+    words = (f"models:/tiny@{alias}", images / "red.png", "--format", "jsonl")
     assert run(monkeypatch, finished, *words) == 0
     captured = capsys.readouterr()
     assert (
         captured.err.splitlines()[-1]
         == "classify: answers come from models:/tiny/1 (champion, candidate)"
     )
-    (red,) = json.loads(captured.out)
+    red = json.loads(captured.out)
     assert red["model"] == {
         "uri": "models:/tiny/1",
         "name": "tiny",
