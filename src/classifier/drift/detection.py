@@ -136,7 +136,11 @@ def _typical(name: str, reference: pd.Series, new: pd.Series) -> tuple[str, str]
         return f"{most} {100 * before[most]:.1f} %", f"{most} {100 * now[most]:.1f} %"
     if name == "accepted":
         return f"{100 * reference.mean():.1f} %", f"{100 * new.mean():.1f} %"
-    return f"{reference.median():.4g}", f"{new.median():.4g}"
+    return _figure(reference.median()), _figure(new.median())
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -74,33 +74,37 @@ def nearest_usual(
 ) -> list[int]:
     """For each picture, the row of the image that looks most like it.
 
-    Among the accepted images of the same predicted class, if there is one; by the mean squares of
-    the differences of pixels, after both were made as coarse as COARSE.
+    Among the more usual half, by the score, of the images of the same predicted class; by the mean
+    squares of the differences of pixels, after both were made as coarse as COARSE, and as bright
+    and rich in contrast as each other.
 
     Args:
         pictures: uint8 (H, W, C).
         classes: predicted, of the pictures.
         images: uint8 (N, H, W, C).
-        answers: class, and ``accepted`` if there is a score, of the N images.
+        answers: class, probability, and ``score`` if there is one, of the N images.
     """
     rough = np.concatenate([_coarse(pixels) for pixels in batches(images, AT_ONCE)])
-    accepted = answers.get("accepted", pd.Series(True, answers.index)).to_numpy(bool)
+    usual = most_unlike(answers, len(answers)).index[::-1]
     found = []
     for pixels, name in zip(pictures, classes, strict=True):
-        alike = accepted & (answers["class"] == name).to_numpy()
-        rows = np.flatnonzero(alike if alike.any() else np.ones(len(rough), bool))
+        of_class = usual[(answers["class"][usual] == name).to_numpy()]
+        rows = np.array(of_class[: -(-len(of_class) // 2)] if len(of_class) else usual)
         distances = np.square(rough[rows] - _coarse(pixels[None])).mean(axis=(1, 2, 3))
         found.append(int(rows[distances.argmin()]))
     return found
 
 
 def _coarse(images: np.ndarray) -> np.ndarray:
-    """Means of blocks of pixels, float32 (N, about COARSE, about COARSE, C)."""
+    """Means of blocks of pixels, float32 (N, about COARSE, about COARSE, C), of mean 0 and
+    standard deviation 1 in each image."""
     _, height, width, channels = images.shape
     down, across = max(1, height // COARSE), max(1, width // COARSE)
     cut = images[:, : height // down * down, : width // across * across]
     blocks = cut.reshape(len(images), height // down, down, width // across, across, channels)
-    return blocks.mean(axis=(2, 4), dtype=np.float32)
+    means = blocks.mean(axis=(2, 4), dtype=np.float32)
+    means -= means.mean(axis=(1, 2, 3), keepdims=True)
+    return means / np.maximum(means.std(axis=(1, 2, 3), keepdims=True), 1)
 
 
 def described(row: Mapping[Any, Any]) -> str:
@@ -207,6 +211,7 @@ def write_page(
             name: histogram(reference[name], new[name])
             for name in order["measure"]
             if name not in ("class", "accepted")
+            and pd.concat([reference[name], new[name]]).nunique() > 1
         },
         classes=class_bars(reference["class"], new["class"]).to_dict("records"),
         class_count=pd.concat([reference["class"], new["class"]]).nunique(),
