@@ -132,7 +132,7 @@ def _typical(name: str, reference: pd.Series, new: pd.Series) -> tuple[str, str]
     if name == "class":
         counts = class_counts(reference, new)
         before, now = (counts.loc[row] / counts.loc[row].sum() for row in ("reference", "new"))
-        most = (now - before).abs().idxmax()
+        most = str((now - before).abs().idxmax())
         return f"{most} {100 * before[most]:.1f} %", f"{most} {100 * now[most]:.1f} %"
     if name == "accepted":
         return f"{100 * reference.mean():.1f} %", f"{100 * new.mean():.1f} %"

@@ -36,8 +36,8 @@ ADVICE = {
     ("probability",): "The model is more or less sure than on the test split.",
     ("brightness", "contrast", "sharpness", "colourfulness"): (
         "The pictures look otherwise: another camera, light, season, or another program that "
-        "wrote the files. The report's section 'Changed images' says what such a change costs. An "
-        "augmentation policy with it makes the model used to it."
+        "wrote the files. The report of the model says what such changes cost, under 'How it "
+        "fails'. An augmentation policy with the same change makes the next model used to it."
     ),
     ("size", "aspect"): (
         "The originals have another size or shape. The model gets all pictures in one size: look "
