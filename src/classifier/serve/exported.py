@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,10 +130,13 @@ def load(
 
 
 def digest(folder: Path) -> str:
-    """The first twelve hexadecimal digits of the SHA-256 of the folder's files and their names."""
+    """The first twelve hexadecimal digits of the SHA-256 of the folder's files and their names,
+    without those that the server does not copy."""
     total = sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(f"\0{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes())
+        place = file.relative_to(folder)
+        if not any(fnmatch(part, name) for part in place.parts for name in NOT_COPIED):
+            total.update(f"\0{place.as_posix()}\0".encode() + file.read_bytes())
     return total.hexdigest()[:12]
 
 
