@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from classifier.formats.image_files import is_image_file
 from classifier.images.pixels import ImageError
-from classifier.sources.bucket import BucketError, _Files, _one_line, _with_patience
+from classifier.sources.bucket import BucketError, BucketFiles, as_bucket_error, driver_options
 from classifier.support.addresses import without_credentials
 from classifier.support.errors import InputError
 
@@ -112,8 +112,8 @@ def _in_bucket(url: str) -> tuple[list[str], list[str]]:
     if protocol in WEB:
         raise InputError(f"{named} is no folder of a bucket: 'curl -L <url> | classify <model> -'")
     try:
-        with _one_line(named, protocol):
-            files = _Files(url, _with_patience(protocol, {}, ATTEMPTS, TIMEOUT))
+        with as_bucket_error(named, protocol):
+            files = BucketFiles(url, driver_options(protocol, {}, ATTEMPTS, TIMEOUT))
             names = list(files.sizes())
             begin = files.system.unstrip_protocol(files.path)
     except BucketError as error:
@@ -130,12 +130,12 @@ def _is_image(name: str) -> bool:
 def _system(protocol: str) -> Any:
     import fsspec
 
-    return fsspec.filesystem(protocol, **_with_patience(protocol, {}, ATTEMPTS, TIMEOUT))
+    return fsspec.filesystem(protocol, **driver_options(protocol, {}, ATTEMPTS, TIMEOUT))
 
 
 def _read_in_bucket(url: str, protocol: str) -> bytes:
     try:
-        with _one_line(url, protocol):
+        with as_bucket_error(url, protocol):
             try:
                 return bytes(_system(protocol).cat_file(url))
             except FileNotFoundError:  # of this file alone: it is gone since it was listed

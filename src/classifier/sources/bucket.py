@@ -60,8 +60,8 @@ def fetch_from_bucket(
             raise BucketError(
                 f"options has '{key}': git would keep this secret; set it in the environment"
             )
-    with _one_line(named, protocol):
-        files = _Files(url, _with_patience(protocol, options, attempts, timeout))
+    with as_bucket_error(named, protocol):
+        files = BucketFiles(url, driver_options(protocol, options, attempts, timeout))
         sizes = files.sizes()
     if not sizes:
         raise BucketError(f"{named} has no files")
@@ -75,7 +75,7 @@ def fetch_from_bucket(
         for start in range(0, len(all_names), TOGETHER):
             names = all_names[start : start + TOGETHER]
             local = [destination / name if name else destination for name in names]
-            with _one_line(named, protocol):
+            with as_bucket_error(named, protocol):
                 files.fetch(names, local)
             for name, path in zip(names, local, strict=True):
                 if not path.is_file() or path.stat().st_size != sizes[name]:
@@ -83,7 +83,7 @@ def fetch_from_bucket(
             progress.update(sum(sizes[name] for name in names))
 
 
-class _Files:
+class BucketFiles:
     """The files at an address, by their names below it; a single file has an empty name."""
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
@@ -112,9 +112,15 @@ class _Files:
         self.system.get(remote, [str(path) for path in local])
 
 
-def _with_patience(
+def driver_options(
     protocol: str, options: Mapping[str, Any], attempts: int, timeout: float
 ) -> dict[str, Any]:
+    """The options of fsspec's driver, with limits where it has none.
+
+    Args:
+        options: of the user; they take precedence.
+        attempts, timeout: seconds; for S3.
+    """
     # An instance of before may have other credentials.
     own: dict[str, Any] = {"skip_instance_cache": True}
     if protocol in ("s3", "s3a"):
@@ -125,8 +131,12 @@ def _with_patience(
 
 
 @contextmanager
-def _one_line(named: str, protocol: str) -> Iterator[None]:
-    """Turns what a driver raises, which may be anything, into a BucketError."""
+def as_bucket_error(named: str, protocol: str) -> Iterator[None]:
+    """Turns what a driver raises, which may be anything, into a BucketError.
+
+    Args:
+        named: the address, for the message.
+    """
     try:
         yield
     except Exception as error:
