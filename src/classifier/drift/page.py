@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from classifier.drift.detection import DRIFTED, class_counts, drifted
 from classifier.drift.observations import MEASURES
 from classifier.storage.splits import Images, batches
 from classifier.support.atomic import atomic_path
+from classifier.support.templates import templates
 
 BINS = 30
 CLASSES = 20  # with bars
@@ -186,21 +186,14 @@ def write_page(
         told: lines about what was compared, and what was not.
         table: of :func:`classifier.drift.detection.compare`, of ``reference`` and ``new``.
     """
-    templates = Environment(
-        loader=PackageLoader("classifier.drift", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["count"] = lambda number: f"{number:,}"
-    templates.filters["value"] = lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-    templates.filters["picture"] = _encoded
+    pages = templates("classifier.drift")
+    pages.filters["value"] = lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    pages.filters["picture"] = _encoded
     found = drifted(table)
     order = table.assign(last=table["verdict"] != DRIFTED).sort_values(
         ["last", "effect"], ascending=[True, False], kind="stable"
     )
-    content = templates.get_template("drift.html.jinja").render(
+    content = pages.get_template("drift.html.jinja").render(
         title=title,
         verdict=verdict,
         told=told,

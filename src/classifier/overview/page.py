@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from classifier.images.grids import write_grid
+from classifier.support.templates import templates
 
 PAGE, SECTION, IMAGES = "data.html", "section.html", "images.csv"
 STRIP = 8  # images of each kind
@@ -73,16 +73,9 @@ def write_overview(
         aspect=(images["width"] / images["height"]).round(3),
     )
     shown = images.drop_duplicates("class")["class"][:CLASSES]
-    templates = Environment(
-        loader=PackageLoader("classifier.overview", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["count"] = lambda number: f"{number:,}"
-    templates.filters["value"] = lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
-    section = templates.get_template("section.html.jinja").render(
+    pages = templates("classifier.overview")
+    pages.filters["value"] = lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+    section = pages.get_template("section.html.jinja").render(
         classes=class_table(splits),
         rows=ROWS,
         total=len(images),
@@ -102,7 +95,7 @@ def write_overview(
         corrections=correction_counts(splits),
     )
     (folder / SECTION).write_text(section, "utf-8")
-    page = templates.get_template("data.html.jinja").render(title=title, section=section)
+    page = pages.get_template("data.html.jinja").render(title=title, section=section)
     (folder / PAGE).write_text(page, "utf-8")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from classifier.catalog.manifest import find_conflicts, find_duplicates
 from classifier.reporting.failures import describe_failures
 from classifier.support.directions import direction
+from classifier.support.templates import templates
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-learn")  # the figures depend on them
 
@@ -124,22 +124,15 @@ def render_report(
         overview: HTML, the section of :func:`classifier.overview.page.write_overview`.
         origin: commands, versions and hashes by name, which produced the model.
     """
-    templates = Environment(
-        loader=PackageLoader("classifier.reporting", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["percent"] = lambda share: "–" if isnan(share) else f"{100 * share:.2f} %"
-    templates.filters["four"] = lambda number: "–" if isnan(number) else f"{number:.4f}"
-    templates.filters["direction"] = direction
-    templates.filters["count"] = lambda number: f"{number:,}"
+    pages = templates("classifier.reporting")
+    pages.filters["percent"] = lambda share: "–" if isnan(share) else f"{100 * share:.2f} %"
+    pages.filters["four"] = lambda number: "–" if isnan(number) else f"{number:.4f}"
+    pages.filters["direction"] = direction
     pictures = {
         path.stem: base64.b64encode(path.read_bytes()).decode("ascii")
         for path in sorted(folder.glob("*.png"))
     }
-    return templates.get_template("report.html.jinja").render(
+    return pages.get_template("report.html.jinja").render(
         title=title,
         model=model,
         shape=shape,
