@@ -127,10 +127,20 @@ def test_a_drawn_7_is_read(page: Page, urls: list[str], app: str) -> None:
     panel = tab(page, "mnist")
     draw(page, panel, (0.35, 0.25), (0.65, 0.25), (0.45, 0.75))
     expect(panel.get_by_test_id("label-output-value")).to_have_text("7")
-    expect(panel.locator("img")).to_have_count(1)  # the explanation
+    expect(panel.locator("img")).to_have_count(11)  # ten test images, and the explanation
     panel.get_by_role("button", name="Clear canvas").click()
     expect(panel.get_by_test_id("label-output-value")).to_have_count(0)
     assert [url for url in urls if not url.startswith((app, "data:", "blob:"))] == []
+
+
+def test_a_test_image_is_classified(page: Page, urls: list[str]) -> None:
+    panel = tab(page, "mnist")
+    expect(panel).to_contain_text("Knows 10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.")
+    expect(panel).to_contain_text("The answer appears here.")
+    panel.get_by_text("Or try a test image").locator("..").locator("img").nth(1).click()
+    expect(panel.get_by_test_id("label-output-value")).to_have_text("1")
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_dropped_rose_gets_the_answer_of_the_command_line(
