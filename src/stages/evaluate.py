@@ -27,6 +27,7 @@ def evaluate(config: Evaluate) -> None:
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
     import_tensorflow()
     from classifier.answers.answers import write_fitted
+    from classifier.answers.features import with_features
     from classifier.reporting.failures import draw_failures, find_failures
     from classifier.reporting.metrics import evaluate_predictions
     from classifier.reporting.pictures import draw_pictures
@@ -46,8 +47,9 @@ def evaluate(config: Evaluate) -> None:
     history = pd.read_csv(needed("train", name, "history.csv"))
     model = load_model(needed("train", name, "model.keras"))
     weights, size = fingerprint(model), model_size(model)
+    both = with_features(model)
     validation, test = (
-        predict_split(model, needed("normalize", name), split, batch_size=config.batch_size)
+        predict_split(both, needed("normalize", name), split, batch_size=config.batch_size)
         for split in ("validation", "test")
     )
     metrics = {key: source[key] for key in ("source", "drawn")}
@@ -80,7 +82,7 @@ def evaluate(config: Evaluate) -> None:
     metrics |= failures.metrics
     tables |= failures.tables
     fitted, tables["unknown"] = evaluate_unknown(
-        model,
+        both,
         needed("normalize", name),
         test,
         validation,

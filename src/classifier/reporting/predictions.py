@@ -21,6 +21,7 @@ class Predictions(NamedTuple):
         probabilities: float32 (N, classes), 0..1.
         table: of :func:`predictions_table`.
         classes: class names in the order of the labels.
+        features: of :func:`classifier.answers.features.with_features`, float32 (N, D).
     """
 
     images: Images
@@ -28,19 +29,24 @@ class Predictions(NamedTuple):
     probabilities: np.ndarray
     table: pd.DataFrame
     classes: list[str]
+    features: np.ndarray
 
 
 def predict_split(
     model: keras.Model, normalized: Path, split: str, *, batch_size: int
 ) -> Predictions:
-    """Predicts every image of ``split`` in ``normalized``, a folder of the normalize stage."""
+    """Predicts every image of ``split`` in ``normalized``, a folder of the normalize stage.
+
+    Args:
+        model: of :func:`classifier.answers.features.with_features`.
+    """
     images, labels = read_split(normalized, split)
     classes = (normalized / "classes.txt").read_text("utf-8").splitlines()
     index = read_manifest(normalized / "index.csv")
-    probabilities = model.predict(_Batches(images, batch_size), verbose=0)
+    probabilities, features = model.predict(_Batches(images, batch_size), verbose=0)
     ids = index["id"][index["split"] == split]
     table = predictions_table(ids, labels, probabilities, classes)
-    return Predictions(images, labels, probabilities, table, classes)
+    return Predictions(images, labels, probabilities, table, classes, features)
 
 
 class _Batches(keras.utils.PyDataset):

@@ -10,12 +10,11 @@ from sklearn.metrics import roc_auc_score
 
 from classifier.answers.answers import Fitted, score
 from classifier.answers.distance import fit_distance
-from classifier.answers.features import with_features
 from classifier.answers.unknown import Kind, unknown_images
 from classifier.reporting.calibration import apply_temperature
 from classifier.reporting.predictions import Predictions
 from classifier.saved.rounding import rounded, significant
-from classifier.storage.splits import Images, batches, read_split
+from classifier.storage.splits import batches, read_split
 
 TRAINED = 3000  # images of the training split, at most, from which the distance is fitted
 SHARES = (0.9, 0.95, 0.97, 0.99)  # of validation images that are accepted
@@ -23,7 +22,7 @@ TEST = "test split"
 
 
 def evaluate_unknown(
-    model: keras.Model,
+    both: keras.Model,
     normalized: Path,
     test: Predictions,
     validation: Predictions,
@@ -37,6 +36,7 @@ def evaluate_unknown(
     """Fits the score that says how unlike the training data an image is, and tests it.
 
     Args:
+        both: of :func:`classifier.answers.features.with_features`.
         normalized: the folder of the normalize stage.
         temperature: of :func:`classifier.reporting.metrics.evaluate_predictions`.
         kinds, count, seed: of the pictures of none of the classes, see
@@ -47,24 +47,18 @@ def evaluate_unknown(
         scores against those of the test split, 0..1; NaN for the test split itself), and the share
         that is accepted by the threshold for each of SHARES, such as ``accepted_at_0.97``.
     """
-    both = with_features(model)
     only_features = keras.Model(both.inputs, both.outputs[1])
-
-    def features(images: Images) -> np.ndarray:
-        parts = [only_features.predict_on_batch(batch) for batch in batches(images, batch_size)]
-        return np.concatenate(parts)
-
     trained = read_split(normalized, "train")[0]
     trained = trained[:: -(-len(trained) // TRAINED)]  # evenly, as they may be in order of class
-    of_validation = features(validation.images)
-    distance = fit_distance(features(trained), of_validation)
+    of_trained = [only_features.predict_on_batch(batch) for batch in batches(trained, batch_size)]
+    distance = fit_distance(np.concatenate(of_trained), validation.features)
 
     def scores(probabilities: np.ndarray, values: np.ndarray) -> np.ndarray:
         return score(apply_temperature(probabilities, temperature), values, distance)
 
-    usual = np.sort(scores(validation.probabilities, of_validation))
+    usual = np.sort(scores(validation.probabilities, validation.features))
     fitted = Fitted(temperature, distance, _four_digits(usual))
-    known = rounded(scores(test.probabilities, features(test.images)))
+    known = rounded(scores(test.probabilities, test.features))
     tested: dict[str, np.ndarray] = {TEST: known}
     for kind in kinds:
         pictures = unknown_images(kind, test.images, count=count, seed=seed)

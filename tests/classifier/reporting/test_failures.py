@@ -33,7 +33,9 @@ def evaluated(corruption_images: int) -> tuple[Predictions, Failures]:
     labels[[19, 21]] = 1 - labels[[19, 21]]
     ids = pd.Series([f"{number:02d}" for number in range(40)])
     table = predictions_table(ids, labels, predict(images), ["dark", "bright"])
-    test = Predictions(images, labels, predict(images), table, ["dark", "bright"])
+    test = Predictions(
+        images, labels, predict(images), table, ["dark", "bright"], np.zeros((len(labels), 1))
+    )
     features = pd.DataFrame(
         {"brightness": levels, "group": ["p"] * 10 + ["q"] * 20 + ["r"] * 9 + [None]}
     )
