@@ -79,12 +79,12 @@ def test_classify_answers_as_evaluate_does(
     capsys: pytest.CaptureFixture[str],
     model: str,
 ) -> None:
-    words = ["classify", model, *expected.index, "--format", "json"]
+    words = ["classify", model, *expected.index, "--format", "jsonl"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as end:
         classify.main()
     assert end.value.code == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(rows) == len(expected) == 9
     answers = {
         row["file"]: {top["class"]: top["probability"] for top in row["top"]} for row in rows

@@ -371,12 +371,12 @@ def test_a_model_of_drawings_is_a_candidate_that_says_so(
         picture = tmp_path / "red.png"
         picture.write_bytes(png(CLASSES["red"], seed=1))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-        monkeypatch.setattr(sys, "argv", ["classify", model, str(picture), "--format", "json"])
+        monkeypatch.setattr(sys, "argv", ["classify", model, str(picture), "--format", "jsonl"])
         capsys.readouterr()
         with pytest.raises(SystemExit):
             classify.main()
         captured = capsys.readouterr()
-        (entry,) = json.loads(captured.out)
+        entry = json.loads(captured.out)
         drawings = "drawings" in captured.err
         assert entry["model"]["drawn"] is drawings
         return captured.err.splitlines()[-1]
