@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from classifier.catalog.corrections import DROP, read_corrections, write_corrections
 from classifier.catalog.manifest import read_manifest
 from classifier.formats.tables import read_table
+from classifier.images.pillow import to_pillow
 from classifier.overview.reader import reader
 from classifier.reporting.label_errors import label_errors
 from classifier.support.atomic import atomic_folder, write_json
@@ -171,7 +171,7 @@ def write(folder: Path, pipeline: str, suspects: pd.DataFrame, index: pd.DataFra
     table.to_csv(folder / TABLE, index=False, lineterminator="\n")
     for name, picture in zip(table["id"], table["picture"], strict=True):
         pixels = read(name)
-        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(folder / picture)
+        to_pillow(pixels).save(folder / picture)
 
 
 def main() -> None:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from classifier.drift.detection import DRIFTED, class_counts, drifted
 from classifier.drift.observations import MEASURES
+from classifier.images.pillow import to_pillow
 from classifier.storage.splits import Images, batches
 from classifier.support.atomic import atomic_path
 from classifier.support.templates import templates
@@ -223,6 +223,5 @@ def write_page(
 def _encoded(pixels: np.ndarray) -> str:
     """A JPEG in base64."""
     content = io.BytesIO()
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    image.save(content, "JPEG", quality=88)
+    to_pillow(pixels).save(content, "JPEG", quality=88)
     return base64.b64encode(content.getvalue()).decode("ascii")

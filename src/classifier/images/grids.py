@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from classifier.images.fonts import draw_text
+from classifier.images.pillow import to_pillow
 
 if TYPE_CHECKING:
     from classifier.storage.splits import Images
@@ -46,7 +47,7 @@ def write_grid(
         x, y = gap + column * (tile + gap), top + row * (height + below + gap)
         enlarge = max(pixels.shape[:2]) < tile
         resampling = Image.Resampling.NEAREST if enlarge else Image.Resampling.LANCZOS
-        grid.paste(_to_pillow(pixels).resize((width, height), resampling), (x, y))
+        grid.paste(to_pillow(pixels).convert("RGB").resize((width, height), resampling), (x, y))
         if captions:
             caption = captions[number]
             draw_text(draw, (x + 1, y + height), caption, size=12, fill=TEXT, spacing=2)
@@ -57,10 +58,6 @@ def scaled_to(size: Sequence[int], longest: int) -> tuple[int, int]:
     """Height and width in the proportion of ``size``, of which the longer one is ``longest``."""
     height, width = (max(1, round(longest * side / max(size))) for side in size)
     return height, width
-
-
-def _to_pillow(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
 
 
 def write_class_grids(

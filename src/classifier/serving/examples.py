@@ -4,8 +4,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from classifier.images.pillow import to_pillow
 from classifier.storage.splits import Images
 
 EXAMPLES = "example-{:03}.png"  # by the label
@@ -33,7 +33,7 @@ def write_examples(folder: Path, images: Images, labels: np.ndarray) -> list[Pat
 def as_png(image: np.ndarray) -> bytes:
     """A PNG of one image, uint8 (H, W, C), which has the same pixels."""
     content = io.BytesIO()
-    Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(content, "PNG")
+    to_pillow(image).save(content, "PNG")
     return content.getvalue()
 
 
