@@ -1,6 +1,6 @@
 """drift: compares new pictures with the test split, by the exported model's answers and by looks.
 
-$ python -m stages.drift flowers holiday/        # pictures: files, folders, globs
+$ python -m stages.drift flowers holiday/        # pictures: files, folders, globs, buckets
 $ python -m stages.drift flowers answers.jsonl   # the server's log, or a table of classify
 
 Exit status 0: no drift was found. 2: the pictures drifted. 1: they could not be compared. The page
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from classifier.apps.classify import find_images
+from classifier.apps.find_images import find_images, read_encoded
 from classifier.catalog.manifest import read_manifest
 from classifier.drift.answer_tables import is_answer_table, read_answers
 from classifier.drift.detection import FEW, comparable, compare, detectable, drifted, left_out
@@ -115,7 +115,7 @@ def pictures_of(classifier: SavedClassifier, pipeline: str, words: Sequence[str]
         raise InputError(f"no images in {', '.join(words)}")
     unreadable: list[tuple[str, str]] = []
     progress = tqdm(files, unit="image", disable=None, leave=False)
-    rows = observe_files(classifier, progress, unreadable)
+    rows = observe_files(classifier, progress, read_encoded, unreadable)
     if unreadable:
         first = "; ".join(f"{file}: {reason}" for file, reason in unreadable[:NAMED])
         told.append(f"{len(unreadable):,} of {len(files):,} images cannot be read ({first})")
@@ -277,8 +277,8 @@ def unlike_pictures(
     shown: list[tuple[dict, np.ndarray]] = []
     for row in rows:
         try:
-            shown.append((row, classifier.preprocessing(Path(row["file"]).read_bytes())))
-        except (OSError, ImageError):
+            shown.append((row, classifier.preprocessing(read_encoded(row["file"]))))
+        except ImageError:
             log.warning("%s is gone: the page does not show it", row["file"])
     classes = [row["class"] for row, _ in shown]
     usual = nearest_usual([pixels for _, pixels in shown], classes, images, reference)
@@ -346,7 +346,9 @@ def main() -> None:
     )
     parser.add_argument("pipeline")
     parser.add_argument(
-        "new", nargs="+", help="pictures (files, folders, globs), or logs of answers (.jsonl, .csv)"
+        "new",
+        nargs="+",
+        help="pictures (files, folders, globs, buckets), or logs of answers (.jsonl, .csv)",
     )
     parser.add_argument(
         "--alpha",

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 
 import forkserver
+from classifier.apps.find_images import read_encoded
 from classifier.images.preprocessing import PREPROCESSING, Preprocessing
 from classifier.serve.exported import digest, load
 from classifier.serving.loading import SavedClassifier, load_classifier
@@ -135,7 +136,9 @@ def test_pictures_of_the_dataset_are_said_to_be_known(
 ) -> None:
     write_pictures("holiday", 20)
     known = pd.DataFrame({"id": "a", "class": "red", "sha256": "", "split": "train"}, [0])
-    rows = drift.observe_files(with_score(Path("exports/tiny")), ["holiday/000.png"], [])
+    rows = drift.observe_files(
+        with_score(Path("exports/tiny")), ["holiday/000.png"], read_encoded, []
+    )
     known["sha256"] = rows["sha256"]
     Path("data/split").mkdir()
     known.to_csv("data/split/tiny.csv", index=False)
@@ -165,6 +168,14 @@ def line(seed: int, **changes: object) -> str:
         "accepted": bool(answers.accepted[0]),
     }
     return json.dumps(entry | changes) + "\n"
+
+
+def test_pictures_in_a_bucket(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures("holiday", 30)
+    assert run(monkeypatch, "tiny", f"file://{Path('holiday').absolute()}/") == (0, "")
+    assert "30 new pictures, 60 of the test split" in capsys.readouterr().out
 
 
 def test_the_log_of_the_server(

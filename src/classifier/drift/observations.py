@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,11 +57,15 @@ def observe_split(classifier: SavedClassifier, images: Images, sizes: pd.DataFra
 
 
 def observe_files(
-    classifier: SavedClassifier, files: Iterable[str], unreadable: list[tuple[str, str]]
+    classifier: SavedClassifier,
+    files: Iterable[str],
+    read: Callable[[str], bytes],
+    unreadable: list[tuple[str, str]],
 ) -> pd.DataFrame:
     """Answers and measures pictures, with one batch in memory at a time.
 
     Args:
+        read: returns a file's encoded image; raises ``ImageError`` if it cannot be read.
         unreadable: each file that cannot be read is appended, with the reason.
 
     Returns:
@@ -70,7 +73,7 @@ def observe_files(
         be read.
     """
     decoded = decode_all(
-        _read(files, unreadable),
+        _pictures(files, read, unreadable),
         **classifier.preprocessing.arguments,
         workers=os.cpu_count() or 1,
     )
@@ -89,12 +92,14 @@ def observe_files(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"file": []})
 
 
-def _read(files: Iterable[str], unreadable: list[tuple[str, str]]) -> Iterator[NewPicture]:
+def _pictures(
+    files: Iterable[str], read: Callable[[str], bytes], unreadable: list[tuple[str, str]]
+) -> Iterator[NewPicture]:
     for file in files:
         try:
-            yield NewPicture(file, Path(file).read_bytes())
-        except OSError as error:
-            unreadable.append((file, error.strerror or str(error)))
+            yield NewPicture(file, read(file))
+        except ImageError as error:
+            unreadable.append((file, str(error)))
 
 
 def _observed_files(
