@@ -55,7 +55,6 @@ def export(config: Export) -> None:
     )
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
-        write_examples(folder, test, labels)
         if base["name"] is not None:
             write_json(folder / BASE, base)
         if metrics["drawn"]:
@@ -94,6 +93,7 @@ def export(config: Export) -> None:
             accepted=runtimes["accepted"].map(partial(significant, digits=4)),
         )
         table.to_csv(folder / "runtimes.csv", index=False, lineterminator="\n")
+        write_examples(folder, test, labels)  # now: their bytes are not the model's
         log.info(
             "each exported form on the test split, beside the Keras model:\n%s",
             runtimes.to_string(index=False, float_format="{:.5g}".format),

@@ -104,12 +104,13 @@ def export_saved_model(classifier: Classifier, folder: Path) -> None:
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def check_encoded(folder: Path, images: np.ndarray, expected: Answers, tolerance: float) -> None:
+def check_encoded(signature: Any, images: np.ndarray, expected: Answers, tolerance: float) -> None:
     """Checks the signature ``encoded`` of a SavedModel, with images as PNG.
 
     They have the model's size, so that their pixels stay the same.
 
     Args:
+        signature: of the loaded SavedModel.
         images: uint8 (N, H, W, C).
         expected: the Keras model's answers to these and to further images.
         tolerance: the largest difference of a probability, 0..1.
@@ -118,8 +119,7 @@ def check_encoded(folder: Path, images: np.ndarray, expected: Answers, tolerance
         InputError: a difference is above ``tolerance``, or that of the scores is, as a share.
     """
     contents = tf.constant([as_png(image) for image in images])
-    outputs = tf.saved_model.load(folder).signatures[ENCODED](image_bytes=contents)
-    answers = as_answers(outputs)
+    answers = as_answers(signature(image_bytes=contents))
     probabilities, score, _ = (values[: len(images)] for values in expected)
     difference = float(np.abs(answers.probabilities - probabilities).max())
     check_difference(f"the signature {ENCODED}", difference, tolerance)

@@ -18,16 +18,18 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from classifier.answers.answers import threshold
 from classifier.serving.exporting import (
+    ENCODED,
     check_difference,
     check_encoded,
     check_score_difference,
     score_difference,
 )
 from classifier.serving.litert import LiteRTModel
-from classifier.serving.loading import LITERT, ONNX, load_saved_model
+from classifier.serving.loading import LITERT, ONNX
 from classifier.serving.onnx_runtime import ONNXModel
 from classifier.serving.outputs import Answers, as_answers
 from classifier.storage.splits import Images, batches
@@ -106,8 +108,6 @@ def _write_litert(model: keras.Model, file: Path, _: Images) -> None:
 def _write_litert_int8(model: keras.Model, file: Path, calibration: Images) -> None:
     # Weights and activations as 8-bit integers
     # (https://ai.google.dev/edge/litert/models/post_training_quantization).
-    import tensorflow as tf
-
     # Evenly spaced, as the images of the split may be ordered by class.
     chosen = calibration[:: -(-len(calibration) // CALIBRATION)]
     model.export(
@@ -188,10 +188,15 @@ def export_runtimes(
     expected = _in_batches(lambda batch: as_answers(model.predict_on_batch(batch)), images)
     assets = {file.name: file.read_text("utf-8") for file in sorted((folder / "assets").iterdir())}
     folder_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    measured = measure(load_saved_model(folder).answer, images, labels, expected)
+    signatures = tf.saved_model.load(folder).signatures
+
+    def answer(batch: np.ndarray) -> Answers:
+        return as_answers(signatures["serving_default"](images=tf.constant(batch)))
+
+    measured = measure(answer, images, labels, expected)
     check_difference("the SavedModel", measured["largest_difference"], tolerance)
     check_score_difference("the SavedModel", measured["score_difference"])
-    check_encoded(folder, np.asarray(images[:PNGS]), expected, tolerance)
+    check_encoded(signatures[ENCODED], np.asarray(images[:PNGS]), expected, tolerance)
     rows = [{"runtime": "saved_model", "bytes": folder_bytes, "threshold": limit, **measured}]
     for name in names:
         runtime = RUNTIMES[name]
