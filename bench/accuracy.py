@@ -18,9 +18,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from checkout import ROOT, Result, checkout, run, set_params, train, use_recipe
 from classifier.catalog.manifest import SPLITS, read_manifest
@@ -111,6 +112,18 @@ def row(pipeline: str, name: str, results: list[Result], recipe: str | None) -> 
     return f"| {' | '.join(cells)} |"
 
 
+def trained(
+    folder: Path, pipeline: str, contender: str, recipe: str | None, seed: int
+) -> dict[str, Any]:
+    """The fields of the Result of a recipe; without one, of the peer of that name."""
+    if recipe is None:
+        return peer(PEERS[pipeline][contender], peer_data(folder, pipeline), seed)._asdict()
+    use_recipe(folder, recipe, pipeline)
+    changes = {"train.seed": seed, "evaluate.corruption_images": 0}
+    set_params(folder, {f"{pipeline}.{name}": new for name, new in changes.items()})
+    return train(folder, pipeline)._asdict()
+
+
 def measure(
     pipelines: list[str], recipes: list[str], seeds: list[int], peer_seeds: list[int], log: Log
 ) -> dict[tuple[str, str], list[Result]]:
@@ -124,20 +137,12 @@ def measure(
                 if contender in peers and seed not in peer_seeds:
                     continue
                 key = {"data": pipeline, "contender": contender, "seed": seed}
-                if known := log.find(**key):
-                    result = Result(**known)
-                elif contender in peers:
-                    result = peer(peers[contender], peer_data(folder, pipeline), seed)
-                else:
-                    use_recipe(folder, named[contender], pipeline)
-                    changes = {"train.seed": seed, "evaluate.corruption_images": 0}
-                    set_params(folder, {f"{pipeline}.{name}": new for name, new in changes.items()})
-                    result = train(folder, pipeline)
-                if not known:
-                    log.add(key, result._asdict())
+                chosen = named.get(contender)
+                run_one = partial(trained, folder, pipeline, contender, chosen, seed)
+                result = Result(**log.once(key, run_one))
                 results.setdefault((pipeline, contender), []).append(result)
                 title = f"{contender}, seed {seed}"
-                print(row(pipeline, title, [result], named.get(contender)), file=sys.stderr)
+                print(row(pipeline, title, [result], chosen), file=sys.stderr)
     return results
 
 

@@ -18,23 +18,21 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
 import psutil
 from PIL import Image
 
 from checkout import ROOT
-from classifier.catalog.raw import read_raw
+from pictures import test_pictures
 from stages.programs import environment
 
 TARGET = 4.0  # times as many pictures a second
 WAYS = ("classify", "keras")
-FILES = {"npz": "*.npz", "folders": "*.archive"}  # of a downloaded dataset, by its format
 
 
 def main() -> None:
@@ -53,12 +51,10 @@ def main() -> None:
         return
     print(f"{os.cpu_count()} CPUs; the load average before: {psutil.getloadavg()[0]:.1f}\n")
     with TemporaryDirectory(prefix="classify-", dir=os.environ.get("TMPDIR")) as temporary:
-        originals = list(
-            islice(
-                test_pictures(arguments.root, arguments.pipeline, arguments.megapixels),
-                min(arguments.pictures, 2000),
-            )
-        )
+        pictures = test_pictures(arguments.root, arguments.pipeline)
+        originals = list(islice(pictures, min(arguments.pictures, 2000)))
+        if arguments.megapixels:
+            originals = [enlarged(content, arguments.megapixels) for content in originals]
         if arguments.alone:
             alone(arguments, originals, Path(temporary))
         else:
@@ -103,31 +99,14 @@ def alone(arguments: argparse.Namespace, originals: Sequence[bytes], temporary: 
         print(f"| {number:,} | {cells} MB |", flush=True)
 
 
-def test_pictures(root: Path, pipeline: str, megapixels: float | None) -> Iterator[bytes]:
-    """The encoded pictures of the test split."""
-    split = pd.read_csv(root / "data" / "split" / f"{pipeline}.csv", dtype={"class": str})
-    wanted = set(split[split["split"] == "test"]["id"])
-    classes = sorted(split["class"].unique())
-    raw = root / "data" / "raw" / pipeline
-    file, format = next((f, kind) for kind, glob in FILES.items() for f in raw.glob(glob))
-    for image in read_raw(file, format, classes):
-        if image.id not in wanted:
-            continue
-        content = image.content
-        if isinstance(content, np.ndarray):
-            content = encoded(Image.fromarray(content), "PNG")
-        if megapixels:
-            with Image.open(io.BytesIO(content)) as picture:
-                times = (megapixels * 1e6 / (picture.width * picture.height)) ** 0.5
-                size = round(times * picture.width), round(times * picture.height)
-                large = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-            content = encoded(large, "JPEG")
-        yield content
-
-
-def encoded(image: Image.Image, format: str) -> bytes:
+def enlarged(content: bytes, megapixels: float) -> bytes:
+    """A JPEG of a picture in a camera's size."""
+    with Image.open(io.BytesIO(content)) as picture:
+        times = (megapixels * 1e6 / (picture.width * picture.height)) ** 0.5
+        size = round(times * picture.width), round(times * picture.height)
+        large = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
     file = io.BytesIO()
-    image.save(file, format)
+    large.save(file, "JPEG")
     return file.getvalue()
 
 

@@ -8,22 +8,17 @@ Pillow and answers by LiteRT, if that was exported. Prints a table.
 """
 
 import argparse
-import io
-import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from checkout import ROOT
-from classifier.catalog.manifest import read_manifest
-from classifier.catalog.raw import read_raw
 from classifier.serving.loading import load_classifier
 from classifier.serving.outputs import as_answers
 from classifier.support.startup_lines import import_tensorflow
-from stages.layout import needed, output
+from pictures import test_pictures
+from stages.layout import output
 
 BATCH = 64  # pictures
 TARGET = 0.995  # share of the pictures with the same class
@@ -48,31 +43,6 @@ def main() -> None:
         print(compare(pipeline, folder), flush=True)
 
 
-def encoded(content: bytes | np.ndarray) -> bytes:
-    if isinstance(content, bytes):
-        return content
-    file = io.BytesIO()
-    Image.fromarray(content).save(file, "PNG")
-    return file.getvalue()
-
-
-def test_pictures(pipeline: str) -> Iterator[list[bytes]]:
-    """The encoded pictures of the test split, in batches."""
-    source = json.loads(needed("download", pipeline, "source.json").read_text("utf-8"))
-    index = read_manifest(needed("normalize", pipeline, "index.csv"))
-    wanted = set(index["id"][index["split"] == "test"])
-    file = needed("download", pipeline, source["file"])
-    batch = []
-    for image in read_raw(file, source["format"], source["classes"]):
-        if image.id in wanted:
-            batch.append(encoded(image.content))
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def compare(pipeline: str, folder: Path) -> str:
     """The row of the table for one exported model."""
     import tensorflow as tf
@@ -86,7 +56,9 @@ def compare(pipeline: str, folder: Path) -> str:
     )
     count = total = same_class = same_accepted = 0
     largest, largest_probability = 0, 0.0
-    for pictures in test_pictures(pipeline):
+    every = list(test_pictures(Path(), pipeline))
+    for start in range(0, len(every), BATCH):
+        pictures = every[start : start + BATCH]
         images = np.stack([classifier.preprocessing(picture) for picture in pictures])
         expected, contents = classifier.answer(images), tf.constant(pictures)
         answers = as_answers(serve(image_bytes=contents))

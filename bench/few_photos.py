@@ -13,6 +13,7 @@ those of all training photos. With ``--log FILE``, a stopped run goes on.
 import argparse
 import os
 import sys
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -42,8 +43,8 @@ def drawn(labels: np.ndarray, per_class: int, draw: int) -> np.ndarray:
     return np.sort(np.concatenate([rows[:per_class] for rows in every]))
 
 
-def accuracy(folder: Path, per_class: int, draw: int, phases: dict[str, int]) -> float:
-    """Trains in ``folder`` on one draw; the accuracy of the whole test split."""
+def accuracy(folder: Path, per_class: int, draw: int, phases: dict[str, int]) -> dict[str, float]:
+    """Trains in ``folder`` on one draw; the accuracy of the whole test split in %."""
     accuracies = []
 
     def train(config: Train) -> None:
@@ -70,7 +71,7 @@ def accuracy(folder: Path, per_class: int, draw: int, phases: dict[str, int]) ->
     words = ["pipeline=flowers", f"seed={draw}", "monitor=val_loss"]
     sys.argv = ["stages.train", *words]
     configured(train)()
-    return accuracies[0]
+    return {"accuracy": round(100 * accuracies[0], 2)}
 
 
 def measure(sizes: list[int], draws: list[int], log: Log) -> pd.DataFrame:
@@ -82,13 +83,10 @@ def measure(sizes: list[int], draws: list[int], log: Log) -> pd.DataFrame:
             run(folder, "dvc", "repro", "--quiet", "augment@flowers", "backbone@flowers")
             for per_class, contender, draw in product(sizes, contenders, draws):
                 key = {"photos": per_class, "contender": contender, "draw": draw}
-                found = log.find(**key)
-                if not found:
-                    value = 100 * accuracy(folder, per_class, draw, contenders[contender])
-                    found = {"accuracy": round(value, 2)}
-                    log.add(key, found)
-                    print(key | found, file=sys.stderr, flush=True)
-                rows.append(key | found)
+                measure_one = partial(accuracy, folder, per_class, draw, contenders[contender])
+                row = key | log.once(key, measure_one)
+                print(row, file=sys.stderr, flush=True)
+                rows.append(row)
         os.chdir("/")
     return pd.DataFrame(rows)
 

@@ -10,7 +10,6 @@ FILE``, a stopped run goes on.
 import argparse
 import statistics
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -70,14 +69,6 @@ def few(log: Log) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def measured_once(log: Log, what: str, measure: Any) -> dict[str, Any]:
-    found = log.find(what=what)
-    if found is None:
-        found = measure()
-        log.add({"what": what}, found)
-    return found
-
-
 def int8() -> dict[str, float]:
     """What int8 loses of the accuracy, 0..1, and how often as fast one image is as in float."""
     with checkout() as folder:
@@ -97,11 +88,11 @@ def main() -> None:
     parser.add_argument("--log", type=Path)
     log = Log(parser.parse_args().log)
     rows = [*recipes(log), *few(log)]
-    again = measured_once(log, "rerun", lambda: {"seconds": sum(rerun.measure()[0].values())})
+    again = log.once({"what": "rerun"}, lambda: {"seconds": sum(rerun.measure()[0].values())})
     seconds = again["seconds"]
     rerun_row = f"at most {RERUN} s", f"{seconds:.0f} s", at_most(seconds, RERUN, " s")
     rows.append(("both pipelines again, all stages", *rerun_row))
-    quantized = measured_once(log, "int8", int8)
+    quantized = log.once({"what": "int8"}, int8)
     lost, fast = 100 * quantized["lost"], quantized["times_as_fast"]
     loss_row = f"at most {100 * INT8_LOSS:g} points lost", f"{lost:.2f} points"
     rows.append(("int8 LiteRT", *loss_row, at_most(lost, 100 * INT8_LOSS, " points")))

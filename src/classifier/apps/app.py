@@ -4,9 +4,8 @@ $ python -m classifier.apps.app        # or: make app
 
 Each registered model has a tab, which says what the model knows and offers test images to try:
 with a sketchpad for models of grey images, and with a field for photos for models of colour images.
-A pipeline has one more if ``python -m stages.suspects`` listed
-its labels that may be wrong. Only this machine can open the page, and the page loads nothing from
-other servers.
+A pipeline has one more if ``python -m stages.suspects`` listed its labels that may be wrong. Only
+this machine can open the page, and the page loads nothing from other servers.
 """
 
 import argparse
@@ -128,8 +127,10 @@ def example_files(root: Path, uri: str, channels: int, folder: Path) -> list[str
     files = []
     for file in find_examples(tracking.registered_saved_model(root, uri)):
         with Image.open(file) as image:
-            drawn = ImageOps.invert(image).resize((SKETCHPAD, SKETCHPAD))
-            (drawn if channels == 1 else image).save(folder / file.name)
+            shown: Image.Image = image
+            if channels == 1:
+                shown = ImageOps.invert(image).resize((SKETCHPAD, SKETCHPAD))
+            shown.save(folder / file.name)
         files.append(str(folder / file.name))
     return files
 
