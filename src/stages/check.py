@@ -35,8 +35,10 @@ CHART = "check.png"
 DOES_NOT_LEARN = 2  # the exit status
 SECONDS = 100.0  # of all parts, on a machine on which TensorFlow starts within 15
 # Of these, the most that each part gets. What makes graphs and reads the images takes the rest.
-PARTS = {"feed": 4.0, "network": 8.0, "range": 28.0, "overfit": 14.0, "head": 3.0, "fixed": 4.0}
+PARTS = {"feed": 4.0, "network": 8.0, "range": 22.0, "overfit": 14.0, "head": 3.0, "fixed": 4.0}
 RANGE_STEPS, OVERFIT_STEPS = 100, 300
+NOISY = 40  # range steps, below which other batches would blur what the rates do
+FED = 6  # steps that are timed with the feed, where the range test is without it
 # Git has some of the files of these stages: a file that it does not have.
 FILES = {"train": "model.keras", "evaluate": "answers.npz"}
 HEAD_BATCH, WHOLE_BATCH = 64, 256  # images at once: of features, of validation
@@ -59,6 +61,7 @@ class Measured(NamedTuple):
     time: PhaseTime
     rate: float  # the learning rate that is configured
     test: Any  # RateRange; None if there was no time for one
+    one_batch: bool  # it had one batch, again and again
 
 
 def check(pipeline: str, seconds: float) -> bool:
@@ -240,22 +243,22 @@ def measure(
     dataset = feed.batches(FOREVER)
     steps, batches = Steps(model, phase, dataset.element_spec, config.jit_compile), iter(dataset)
     fixed = next(batches)
+    again = repeat(fixed)
     with weights_restored(model):
-        again = repeat(fixed)
         warm = taken(list(steps.take(again, [1e-9] * 3)))
         first, quick = warm.seconds[0], warm.seconds[1:].mean()
         more = int(np.clip(budget["fixed"] / quick, 2, 20))
         network = taken(list(steps.take(again, [1e-9] * more))).seconds
     count = min(RANGE_STEPS, int(budget["range"] / network.mean()))
-    decades = 3 if count > RANGE_STEPS / 2 else 2
-    test = None
+    low, high = (rate / 1000, rate * 1000) if count >= NOISY else (rate / 100, rate * 100)
+    used, test = batches if count >= NOISY else again, None
     if count >= FEWEST:
-        low, high = rate / 10**decades, rate * 10**decades
-        test = rate_range(model, steps, batches, low, high, count)
+        test = rate_range(model, steps, used, low, high, count)
+    if test and used is batches:
         seconds = test.taken.seconds
     else:
         with weights_restored(model):
-            seconds = taken(list(steps.take(batches, [1e-9] * 4))).seconds
+            seconds = taken(list(steps.take(batches, [1e-9] * FED))).seconds
     last = epoch_end(model, setting.model, fixed[:2], setting.validation, validated)
     step = steady(seconds)
     alone = min(1.0, float(np.median(network)) / step)
@@ -272,7 +275,7 @@ def measure(
         validation=last.validation,
         saving=last.saving,
     )
-    return Measured(times, rate, test)
+    return Measured(times, rate, test, used is again)
 
 
 def learned_by_heart(
@@ -323,7 +326,10 @@ def learning_rate(one: Measured, seconds: float) -> str:
         return f"{place} was not tested: {seconds:.0f} s are too few for steps this slow"
     told = [f"the loss falls fastest at {one.test.steepest:.2g}"] if one.test.steepest else []
     told += [f"rises from {one.test.rises:.2g} on"] if one.test.rises else []
-    facts = f"{' and '.join(told) or 'the loss did not change'} ({len(one.test.rates)} steps)"
+    batches = " of one batch" if one.one_batch else ""
+    facts = (
+        f"{' and '.join(told) or 'the loss did not change'} ({len(one.test.rates)} steps{batches})"
+    )
     verdict = one.test.verdict(one.rate)
     if verdict == "unknown":
         return f"{place}: {facts}"
