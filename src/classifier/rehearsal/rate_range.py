@@ -96,9 +96,9 @@ def found(rates: np.ndarray, steps: Taken, planned: int) -> RateRange:
     noise = float(np.std((bounded - smoothed)[: max(best, FEWEST)]))
     start, bottom = smoothed[0], smoothed[best]
     steepest = None
-    if best >= 2 and start - bottom > max(noise, 0.03 * abs(start)):
+    if best >= 2 and start - bottom > max(2 * noise, 0.1 * abs(start)):
         slopes = np.gradient(smoothed[: best + 1], np.log(rates[: best + 1]))
         steepest = float(rates[slopes.argmin()])
-    risen = smoothed[best:] > bottom + max(0.25 * (start - bottom), 3 * noise, 0.1 * abs(bottom))
+    risen = smoothed[best:] > bottom + max(0.25 * (start - bottom), 3 * noise, 0.2 * abs(bottom))
     rises = float(rates[best + risen.argmax()]) if risen.any() else None
     return RateRange(rates, steps, smoothed, steepest, rises)

@@ -47,3 +47,17 @@ def test_a_loss_that_is_no_number_ends_the_test() -> None:
     assert result.steepest is not None and result.rises is not None
     assert result.steepest < result.rises
     assert np.isfinite(result.smoothed).all()
+
+
+def test_noise_is_neither_a_fall_nor_a_rise() -> None:
+    """A head that knows its images already, and the rate at which it forgets them."""
+    noise = [0.44, 0.42, 0.45, 0.44, 0.46, 0.42, 0.48, 0.44, 0.43, 0.44, 0.41, 0.41, 0.42, 0.42]
+    noise += [0.40, 0.42, 0.41, 0.42, 0.45, 0.43, 0.46, 0.43, 0.44, 0.48]
+    losses = [*noise, 0.48, 0.44, 0.47, 0.72, 1.10]
+    rates = np.geomspace(3e-7, 3e-3, len(losses))
+    result = found(rates, taken([(loss, 0.1) for loss in losses]), len(losses))
+    assert result.steepest is None
+    assert result.rises is not None and 7e-4 < result.rises < 3e-3
+    assert result.verdict(3e-4) == "fits"
+    quiet = found(rates[: len(noise)], taken([(loss, 0.1) for loss in noise]), len(noise))
+    assert quiet.verdict(3e-4) == "unknown"
