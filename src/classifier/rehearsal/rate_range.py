@@ -99,6 +99,8 @@ def found(rates: np.ndarray, steps: Taken, planned: int) -> RateRange:
     if best >= 2 and start - bottom > max(2 * noise, 0.1 * abs(start)):
         slopes = np.gradient(smoothed[: best + 1], np.log(rates[: best + 1]))
         steepest = float(rates[slopes.argmin()])
-    risen = smoothed[best:] > bottom + max(0.25 * (start - bottom), 3 * noise, 0.2 * abs(bottom))
+    # A network that is good already has nothing to fall: a small loss moves by a part of itself.
+    much = 0.25 * (start - bottom) if steepest else 0.5 * abs(bottom)
+    risen = smoothed[best:] > bottom + max(much, 3 * noise)
     rises = float(rates[best + risen.argmax()]) if risen.any() else None
     return RateRange(rates, steps, smoothed, steepest, rises)
