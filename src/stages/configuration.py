@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from hydra.types import RunMode
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from pydantic import ValidationError
 
@@ -127,6 +128,32 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
             signal.signal(signal.SIGTERM, before)
 
     return main
+
+
+def composed(pipeline: str, stage: str) -> Any:
+    """The typed configuration that a stage would have, for a command that does not run the stage.
+
+    :func:`choice` then answers for this stage.
+
+    Raises:
+        InputError: as the stage's own command: there is no such pipeline, or a key or value that
+            does not fit.
+    """
+    section = pipeline_section(pipeline, stage)
+    groups = section.pop("groups", None) or {}
+    ConfigStore.instance().store(name="params", node=section, package="_global_")
+    chosen = [f"pipeline={pipeline}", *(f"{group}={name}" for group, name in groups.items())]
+    folder = str(Path("conf").resolve())
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=folder):
+            config = compose(stage, chosen, return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        check_groups(stage, config, HydraConfig.get().runtime.choices)
+        with open_dict(config):
+            del config["hydra"]
+        return validated(SCHEMAS[stage], config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(" ".join(explain(error, SCHEMAS[stage]).split())) from None
 
 
 def named_pipeline(arguments: list[str]) -> str | None:

@@ -1,0 +1,1 @@
+"""Rehearsal: what a training will be like, measured in a minute or two before it begins."""
