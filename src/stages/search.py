@@ -108,10 +108,8 @@ def search(
     except ValidationError as error:
         raise InputError(one_line(error, prefix="hydra.sweeper", schema=Options)) from None
     space, fixed = search_space(arguments)
-    pipeline, monitor = (
-        fixed["pipeline"],
-        fixed.get("monitor") or (config.get("monitor") if config else None),
-    )
+    pipeline = fixed["pipeline"]
+    monitor = fixed.get("monitor") or (config.get("monitor") if config else None)
     if not space:
         raise InputError(
             "nothing is searched: give a key an interval, optimizer.learning_rate="
