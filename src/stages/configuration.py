@@ -29,6 +29,7 @@ from classifier.support.errors import InputError, nearest, refused_by_the_machin
 from stages.announce import announced
 from stages.params import pipelines
 from stages.schemas import SCHEMAS
+from stages.search import in_study, of_study
 from stages.validation import known_keys, one_line
 
 Config = TypeVar("Config")
@@ -44,12 +45,6 @@ QUIET = {
     "hydra.sweep.dir": "'${hydra.runtime.cwd}/.dvc/tmp/multirun/${now:%Y-%m-%d %H:%M:%S}'",
     "hydra.sweep.subdir": "'${hydra.job.num}'",
     "hydra.job.chdir": "false",
-}
-# The value of a trial is the best one of train.monitor; trials run one after the other.
-OPTUNA = {
-    "hydra.sweeper.direction": "maximize",
-    "hydra.sweeper.n_jobs": "1",
-    "hydra.sweeper.sampler.seed": "7",
 }
 # A running cluster refuses the default of the launcher.
 RAY = {"+hydra.launcher.ray.init.object_store_memory": "null"}
@@ -88,7 +83,7 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
             choices = HydraConfig.get().runtime.choices
             check_groups(name, config, choices)
             checked: Config = validated(schema, config)
-            with announced(name, checked, choices):
+            with announced(name, checked, choices), in_study(config.get("monitor")):
                 return stage(checked)
         except InputError as error:  # Hydra would print a line of its own before ours
             if HydraConfig.get().mode is RunMode.MULTIRUN:
@@ -225,10 +220,11 @@ def check_plain(place: str, value: Any) -> None:
 def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> list[str]:
     """The command line's arguments for Hydra.
 
-    QUIET, OPTUNA's where that is the sweeper, RAY's and MLflow's variables where that is the
-    launcher, and each of the section's ``groups`` as ``group=choice``, come in front, unless the
-    command line itself chooses. Keys may be written as in params.yaml: the stage's own name
-    (``train.epochs=1``) and ``groups`` (``train.groups.model=residual``) are taken off.
+    QUIET, a sweep's name and folders where Optuna is the sweeper, RAY's and MLflow's variables
+    where that is the launcher, and each of the section's ``groups`` as ``group=choice``, come in
+    front, unless the command line itself chooses. Keys may be written as in params.yaml: the
+    stage's own name (``train.epochs=1``) and ``groups`` (``train.groups.model=residual``) are taken
+    off.
     """
     arguments = [
         argument.removeprefix(f"{stage}.").removeprefix("groups.") for argument in arguments
@@ -239,7 +235,7 @@ def with_groups(arguments: list[str], stage: str, groups: dict[str, str]) -> lis
     named = {argument.partition("=")[0] for argument in overrides}
     defaults = dict(QUIET)
     if "hydra/sweeper=optuna" in overrides:
-        defaults |= OPTUNA
+        defaults |= of_study(overrides)
     if "hydra/launcher=ray" in overrides:
         # A trial logs to the user's store, not to that of whoever started the node.
         store = sorted(variable for variable in os.environ if variable.startswith("MLFLOW_"))

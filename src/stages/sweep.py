@@ -135,7 +135,11 @@ def tags(belongs: Sweep | None) -> dict[str, str]:
     """The tags of a trial; empty for a run outside sweeps."""
     from classifier import tracking
 
-    return {} if belongs is None else {tracking.SWEEP_VALUES: json.dumps(belongs.values)}
+    if belongs is None:
+        return {}
+    values = {tracking.SWEEP_VALUES: json.dumps(belongs.values)}
+    number = HydraConfig.get().sweeper.get("trial") if _multirun() else None
+    return values if number is None else values | {tracking.SWEEP_TRIAL: str(number)}
 
 
 def on_main_line() -> bool:

@@ -272,6 +272,7 @@ def compose(stage: str, words: list[str]) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"stages.{stage}", *words])
         patch.setattr("stages.configuration.announced", lambda *given: contextlib.nullcontext())
+        patch.setattr("stages.search.report", lambda *given: None)  # plots of trials
         patch.setattr(sys, "stdout", printed)
         patch.setattr(sys, "stderr", printed)
         with contextlib.suppress(SystemExit):

@@ -16,6 +16,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # seconds
 from classifier.tracking.evaluated import evaluated_runs, evaluated_trials
 from classifier.tracking.failures import STORE_ERRORS, reason
 from classifier.tracking.outage import upload
+from classifier.tracking.records import Pruned, watched
 from classifier.tracking.registry import (
     CANDIDATE,
     CHAMPION,
@@ -35,8 +36,9 @@ from classifier.tracking.registry import (
 )
 from classifier.tracking.runs import metrics_of_model, resumed_run, run_of_model, unlogged
 from classifier.tracking.store import FINGERPRINT, PREPROCESSING, store_file
+from classifier.tracking.sweeps import TRIAL as SWEEP_TRIAL
 from classifier.tracking.sweeps import VALUES as SWEEP_VALUES
-from classifier.tracking.sweeps import finished_run, log_to_sweep, sweep_table
+from classifier.tracking.sweeps import end_trials, finished_run, log_to_sweep, sweep_table
 from classifier.tracking.tags import recorded_tags
 
 __all__ = [
@@ -45,10 +47,13 @@ __all__ = [
     "FINGERPRINT",
     "PREPROCESSING",
     "STORE_ERRORS",
+    "SWEEP_TRIAL",
     "SWEEP_VALUES",
     "NamedVersion",
+    "Pruned",
     "TaggedVersion",
     "Version",
+    "end_trials",
     "evaluated_runs",
     "evaluated_trials",
     "finished_run",
@@ -72,4 +77,5 @@ __all__ = [
     "unlogged",
     "upload",
     "version_with_tags",
+    "watched",
 ]

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,30 @@ DIGESTED = 256  # images
 # "tags", "dataset", "text" with the path of its artifact, "file" (a path) with its artifact's
 # folder, "end" (a status of MLflow), or "begin" (see :mod:`classifier.tracking.outage`).
 Record = dict[str, Any]
+Watch = Callable[[int, Mapping[str, float]], None]
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+
+class Pruned(Exception):  # noqa: N818  it is no error, as Optuna's TrialPruned
+    """What a watcher raises to end a training; the run is KILLED, and has a tag with the reason.
+
+    ``run_id`` is that of the run.
+    """
+
+    run_id = ""
+
+
+@contextmanager
+def watched(watch: Watch) -> Iterator[None]:
+    """A block in which ``watch`` gets the number and the metrics of each epoch that is logged.
+
+    What it raises ends the training: :class:`Pruned`, for example.
+    """
+    before = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(before)
 
 
 class Run:
@@ -43,6 +68,8 @@ class Run:
     def log_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Logs the metrics of one epoch; ``epoch`` is their step."""
         self._log(metrics={key: float(value) for key, value in logs.items()}, step=epoch)
+        if watch := _watch.get():
+            watch(epoch, logs)
 
     def log_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Logs the numbers of a nested dictionary; dots join the keys."""

@@ -20,9 +20,16 @@ from mlflow.tracking.context.registry import resolve_tags
 from classifier.support.errors import InputError
 from classifier.tracking.failures import STORE_ERRORS, is_outage, reaching_the_store, reason
 from classifier.tracking.outage import PostponedRun, known_run
-from classifier.tracking.records import Record, Run, flatten, milliseconds, write_record
+from classifier.tracking.records import (
+    Pruned,
+    Record,
+    Run,
+    flatten,
+    milliseconds,
+    write_record,
+)
 from classifier.tracking.store import FINGERPRINT, open_store, store_name
-from classifier.tracking.sweeps import sweep_run
+from classifier.tracking.sweeps import PRUNED, sweep_run
 
 CHANGES = 3  # that a run's name says
 
@@ -47,7 +54,8 @@ def resumed_run(
 ) -> Iterator[Run]:
     """Continues the run whose id the file ``remembered`` has; starts one, and writes the file.
 
-    The run ends as FINISHED, FAILED for an exception, or KILLED for Ctrl-C. The use of
+    The run ends as FINISHED, FAILED for an exception, or KILLED for Ctrl-C and for a trial that is
+    pruned, which gets the tag PRUNED. The use of
     processors, memory, disk and network is logged too. If the store fails later, the rest of the
     run is kept in a file for :func:`classifier.tracking.upload`; if that file fails too, its disk
     is full for example, the record ends with a warning.
@@ -90,7 +98,12 @@ def resumed_run(
             )
             _remember(remembered, writer.run_id)
             writer.postpone()
-        yield run
+        try:
+            yield run
+        except Pruned as pruned:
+            pruned.run_id = writer.run_id
+            run.set_tags({PRUNED: pruned})
+            raise
 
 
 def _remember(file: Path, run_id: str) -> None:
@@ -222,7 +235,7 @@ def _ending(end: Callable[[str], None]) -> Iterator[None]:
         yield
     except BaseException as error:
         with suppress(*STORE_ERRORS):
-            end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            end("KILLED" if isinstance(error, KeyboardInterrupt | Pruned) else "FAILED")
         raise
     end("FINISHED")
 

@@ -16,6 +16,8 @@ from classifier.support.directions import higher_is_better
 from classifier.tracking.store import open_store
 
 VALUES = "sweep.values"  # a tag of a trial: JSON of its values by their keys
+TRIAL = "sweep.trial"  # a tag of a trial of Optuna: its number
+PRUNED = "sweep.pruned"  # a tag of a trial that was stopped: why
 
 
 def sweep_table(
@@ -80,6 +82,27 @@ def finished_run(
         if metric in run.data.metrics and wanted(run.data.tags):
             return run.info.run_id
     return None
+
+
+def end_trials(root: Path, experiment: str, sweep: str, numbers: Sequence[int]) -> int:
+    """Ends as KILLED the runs of the sweep's trials whose process ended without doing so.
+
+    Args:
+        root, experiment: see :func:`open_store`.
+        sweep: the name of the parent run.
+        numbers: of the trials.
+
+    Returns:
+        The number of runs.
+    """
+    experiment_id = open_store(root, experiment)
+    client, parent = MlflowClient(), sweep_run(root, experiment_id, sweep)
+    condition = f"tags.mlflow.parentRunId = '{parent}' and attributes.status = 'RUNNING'"
+    texts = {str(number) for number in numbers}
+    runs = [run for run in _all_runs(experiment_id, condition) if run.data.tags.get(TRIAL) in texts]
+    for run in runs:
+        client.set_terminated(run.info.run_id, "KILLED")
+    return len(runs)
 
 
 def _all_runs(experiment_id: str, condition: str) -> list[Run]:

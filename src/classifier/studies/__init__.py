@@ -1,0 +1,1 @@
+"""Studies of Optuna: trials in a database, which a later process continues."""
