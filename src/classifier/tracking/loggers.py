@@ -6,6 +6,7 @@ methods, ``set_model``, ``on_train_begin``, ``on_epoch_end`` and ``on_train_end`
 each for all phases of a training.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -115,21 +116,31 @@ class DVCLive(keras.callbacks.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        from dvclive import Live
         from dvclive.utils import standardize_metric_name
 
+        number = epoch + 1
         if self.live is None:
-            self.live = Live(
-                dir=str(self.folder / "dvclive"),
-                resume=epoch > 0,
-                save_dvc_exp=False,
-                dvcyaml=str(self.folder / "dvc.yaml"),
-            )
+            self.live = self._live(resume=epoch > 0)
+            # A training that was killed may have shown an epoch more than its checkpoint has.
+            if epoch > 0 and self.live.step not in (number, number + 1):
+                self.live = self._live(resume=False)  # the files are of another training
             self.live.log_image("augmented.png", self.preview)
-        self.live.step = epoch + 1
+        if self.live.step > number:
+            return
+        self.live.step = number
         for name, value in logs.items():
             self.live.log_metric(standardize_metric_name(name, "dvclive.keras"), value)
         self.live.next_step()
+
+    def _live(self, *, resume: bool) -> Any:
+        from dvclive import Live
+
+        return Live(
+            dir=str(self.folder / "dvclive"),
+            resume=resume,
+            save_dvc_exp=False,
+            dvcyaml=str(self.folder / "dvc.yaml"),
+        )
 
 
 @checked
@@ -149,23 +160,30 @@ def tensorboard(
         ValueError: the package is missing.
     """
     _need("tensorboard")
-    return TensorBoard(preview, log_dir=run, write_graph=graph, histogram_freq=histograms)
+    return TensorBoard(preview, graph, log_dir=run, write_graph=False, histogram_freq=histograms)
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
-    """Keras' own, but that its epochs count from 1, and that they are on the disk at once."""
+    """Keras' own, but that its epochs count from 1, and that they are on the disk at once.
 
-    def __init__(self, preview: Path, **options: Any):
+    Its graph is that of the layers, which TensorBoard opens first: Keras' own is in a second place.
+    """
+
+    def __init__(self, preview: Path, graph: bool, **options: Any):
         super().__init__(**options)
-        self.preview = preview
+        self.preview, self.graph = preview, graph
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         import tensorflow as tf
+        from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
 
         super().on_train_begin(logs)
         with self._train_writer.as_default():
             picture = tf.io.decode_png(self.preview.read_bytes())
             self.summary.image("augmented", picture[None], step=0)
+            if self.graph:
+                layers = keras_model_to_graph_def(json.loads(self.model.to_json()))
+                self.summary.graph(tf.compat.v1.GraphDef.FromString(layers.SerializeToString()))
         self._flush()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
