@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from classifier.support.errors import InputError
 from classifier.tracking import loggers
+from conftest import ROOT, command
 from stages.params import groups_outside
 from stages.prepare import prepare
 
@@ -68,6 +70,9 @@ def test_loggers_change_no_byte_and_go_on_with_an_interrupted_training(
         assert file.read_bytes() == (project / "models" / "tiny" / file.name).read_bytes(), file
     table = pd.read_csv("live/tiny/dvclive/plots/metrics/train/learning_rate.tsv", sep="\t")
     assert table["step"].tolist() == [1, 2]
+    with Repo() as repo:  # finds them by live/tiny/dvc.yaml
+        shown = repo.metrics.show()[""]["data"]["live/tiny/dvclive/metrics.json"]["data"]
+        assert shown["step"] == 2
     (run,) = Path("live/tiny/runs").iterdir()
     assert {path.name for path in run.iterdir()} == {"train", "validation"}
 
@@ -99,3 +104,10 @@ def test_params_yaml_chooses_the_logger_beside_the_pipelines(project: Path) -> N
     params.write_text(f"logger: [dvclive, tensorboard]\n{sections}")
     with pytest.raises(InputError, match="must be the name of a file in conf/logger"):
         groups_outside("train")
+
+
+def test_git_ignores_what_loggers_write_but_not_the_file_by_which_dvc_finds_it() -> None:
+    """DVC reads no dvc.yaml in a folder that git ignores."""
+    paths = ["live/tiny/", "live/tiny/dvc.yaml", "live/tiny/dvclive/", "live/tiny/runs/"]
+    result = command("git", "check-ignore", *paths, cwd=ROOT, check=False)
+    assert result.stdout.split() == paths[2:]
