@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from classifier.support.errors import InputError
 from classifier.tracking import loggers
-from conftest import ROOT, command
+from conftest import ROOT, command, commit_all
 from stages.params import groups_outside
 from stages.prepare import prepare
 
@@ -54,6 +53,8 @@ class Failing(keras.callbacks.Callback):
 def test_loggers_change_no_byte_and_go_on_with_an_interrupted_training(
     run_stage: Run, finished: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from dvc.repo import Repo
+
     shutil.copytree(finished / "data", project / "data")
     Path("own_logger.py").write_text(OWN)
     Path("conf/logger/all.yaml").write_text(ALL)
@@ -70,6 +71,7 @@ def test_loggers_change_no_byte_and_go_on_with_an_interrupted_training(
         assert file.read_bytes() == (project / "models" / "tiny" / file.name).read_bytes(), file
     table = pd.read_csv("live/tiny/dvclive/plots/metrics/train/learning_rate.tsv", sep="\t")
     assert table["step"].tolist() == [1, 2]
+    commit_all(project)
     with Repo() as repo:  # finds them by live/tiny/dvc.yaml
         shown = repo.metrics.show()[""]["data"]["live/tiny/dvclive/metrics.json"]["data"]
         assert shown["step"] == 2
