@@ -44,9 +44,9 @@ def show(choice: str, model: Any, history: pd.DataFrame, preview: Path) -> list[
             loggers = [instantiate(nodes[key], folder, folder / "run", preview) for key in nodes]
             watched = watched_by(loggers, model)
             on_epoch = watched.__enter__()
-        for row in history.to_dict("records"):
+        for epoch, row in history.set_index("epoch").iterrows():
             with timed(seconds):
-                on_epoch(int(row.pop("epoch")), row)
+                on_epoch(int(str(epoch)), dict(row))
         with timed(seconds):
             watched.__exit__(None, None, None)
     return seconds
