@@ -54,7 +54,7 @@ test: setup $(call with,app serve dev) ## Run the tests that answer within minut
 	$(PYTEST) -n auto -m "not slow"
 
 # Many of the slow tests wait for servers and other processes: four at a time, also on two cores.
-test-all: setup $(call with,app serve dev docs ray server) ## Run every test
+test-all: setup $(call with,app serve dev docs ray server live) ## Run every test
 	$(PYTEST) -n 4
 
 lint: setup $(call with,app serve dev) ## Check style and types
@@ -84,7 +84,7 @@ serve: setup $(call with,serve) ## Serve the exported models over HTTP, http://1
 
 ##@ Maintain
 
-GROUPS := uv serve app learn server ray dev docs
+GROUPS := uv serve app learn server ray dev docs live
 # uv does not look at the upper bound of a package's Python: from 1.3 on, this one is for 3.10 alone.
 LOCK = echo "backports-strenum<1.3" | uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -c -
 
@@ -98,4 +98,4 @@ lock: ## Resolve requirements*.txt anew (needs uv)
 	done
 
 clean: ## Delete the outputs and the MLflow store; the DVC cache stays
-	rm -rf data/raw data/split data/near_duplicates data/normalized data/overview data/augmented data/weights data/suspects models reports exports dvc_plots mlflow.db mlartifacts .dvc/tmp/trainings
+	rm -rf data/raw data/split data/near_duplicates data/normalized data/overview data/augmented data/weights data/suspects models reports exports live dvc_plots mlflow.db mlartifacts .dvc/tmp/trainings

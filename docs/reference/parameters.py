@@ -17,6 +17,7 @@ from reference.docstrings import markdown
 from reference.tables import code, head, keys, reference, row, text
 from reference.targets import target
 from reference.types import described, hints_in, kind_of
+from stages.params import OUTSIDE
 from stages.schemas import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
@@ -190,7 +191,9 @@ def anchor(group: str) -> str:
 
 def group_section(stage: str, group: str) -> str:
     parts = [f"## Group {group} {{#{anchor(group)}}}\n\n"]
-    parts.append(f"`pipelines.<name>.{stage}.groups.{group}` is one of:\n\n")
+    outside = group in OUTSIDE.get(stage, ())
+    place = f"{group}` beside `pipelines" if outside else f"pipelines.<name>.{stage}.groups.{group}"
+    parts.append(f"`{place}` is one of:\n\n")
     return "".join([*parts, *(choice_section(stage, group, choice) for choice in choices(group))])
 
 

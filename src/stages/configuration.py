@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from classifier.support.errors import InputError, nearest, refused_by_the_machine
 from stages.announce import announced
-from stages.params import pipelines
+from stages.params import groups_outside, pipelines
 from stages.schemas import SCHEMAS
 from stages.search import in_study, of_study
 from stages.validation import known_keys, one_line
@@ -50,6 +50,7 @@ QUIET = {
 RAY = {"+hydra.launcher.ray.init.object_store_memory": "null"}
 # What a group's target takes first, before the keys of its file.
 FIRST_ARGUMENTS = {
+    "logger": ["folder", "run", "preview"],
     "model": ["image_shape", "classes", "preprocessing"],
     "schedule": ["learning_rate", "steps"],
     "views": ["image_shape"],
@@ -98,7 +99,7 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
         try:
             pipeline = named_pipeline(sys.argv[1:])
             section = pipeline_section(pipeline, name)
-            groups = section.pop("groups", None) or {}
+            groups = groups_outside(name) | (section.pop("groups", None) or {})
             sys.argv[1:] = with_groups(sys.argv[1:], name, groups)
             ConfigStore.instance().store(name="params", node=section, package="_global_")
             os.environ["HYDRA_FULL_ERROR"] = "1"  # raise here, not print a stack there

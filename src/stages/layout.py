@@ -1,6 +1,7 @@
 """The place of each stage's output in the checkout, by pipeline."""
 
 import os
+import time
 from pathlib import Path
 
 from classifier.support.errors import InputError
@@ -17,10 +18,12 @@ FOLDERS = {
 }
 
 # What a stage writes besides, and the stage that does; the suspects are those of stages.suspects.
+# The live ones are read while train runs; no stage reads them.
 BESIDES = {
     "near_duplicates": "data/near_duplicates/{}",
     "overview": "data/overview/{}",
     "suspects": "data/suspects/{}",
+    "live": "live/{}",
 }
 WRITTEN_BY = {"near_duplicates": "split", "overview": "normalize"}
 
@@ -54,6 +57,19 @@ def needed(stage: str, pipeline: str, name: str = "") -> Path:
 def checkpoints(key: str) -> Path:
     """The folder of an unfinished training's checkpoints, by its key."""
     return main_checkout() / ".dvc" / "tmp" / "trainings" / key
+
+
+def run_folder(pipeline: str, progress: Path) -> Path:
+    """The folder of one training for what shows it live; the same after an interruption.
+
+    Args:
+        progress: of :func:`checkpoints`, where the folder's name is kept.
+    """
+    file = progress / "live"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{time.strftime('%Y-%m-%d_%H-%M-%S')}-{progress.name[:6]}", "utf-8")
+    return main_checkout() / output("live", pipeline) / "runs" / file.read_text("utf-8")
 
 
 def located(path: str) -> Path:

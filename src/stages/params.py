@@ -18,6 +18,10 @@ LONGEST = 64  # characters: a path with the name has to fit into the 260 of Wind
 TAKEN = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
 TAKEN |= {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
+# Groups that change no output, by stage. params.yaml has them beside `pipelines`: DVC looks at the
+# sections of a pipeline, and would run the stage again for a change there.
+OUTSIDE = {"train": ("logger",)}
+
 
 def round_trip() -> YAML:
     """A reader and writer that keeps comments, quotes and the order of keys."""
@@ -91,6 +95,23 @@ def pipelines() -> dict[str, Any]:
             a wrong name.
     """
     return {name: sections or {} for name, sections in _load(YAML(typ="safe"))["pipelines"].items()}
+
+
+def groups_outside(stage: str) -> dict[str, str]:
+    """The stage's groups of OUTSIDE that params.yaml chooses.
+
+    Raises:
+        InputError: as :func:`pipelines`, or a choice is no text.
+    """
+    names = OUTSIDE.get(stage, ())
+    params = _load(YAML(typ="safe")) if names else {}
+    chosen = {name: params[name] for name in names if name in params}
+    for name, choice in chosen.items():
+        if not isinstance(choice, str):
+            raise InputError(
+                f"{name} of {PARAMS} is '{choice}': must be the name of a file in conf/{name}"
+            )
+    return chosen
 
 
 def value(sections: Any, *keys: str) -> Any:

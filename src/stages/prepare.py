@@ -26,7 +26,7 @@ from stages import depends_on
 from stages.git import is_tracked, not_tracked
 from stages.layout import output
 from stages.one_line import stops_in_one_line
-from stages.params import read_params, round_trip, write_params
+from stages.params import OUTSIDE, read_params, round_trip, write_params
 from stages.schemas import SCHEMAS
 
 MODELS = Path("src", "classifier", "models")
@@ -116,7 +116,12 @@ def add_groups(place: str, stage: str, section: Any) -> list[str]:
     if not isinstance(given, dict):
         return []  # the stage says what is wrong
     groups: Any = given or CommentedMap()
-    missing = {key: choice for key, choice in default_groups(stage).items() if key not in groups}
+    wanted = {
+        key: choice
+        for key, choice in default_groups(stage).items()
+        if key not in OUTSIDE.get(stage, ())
+    }
+    missing = {key: choice for key, choice in wanted.items() if key not in groups}
     if not missing:
         return []
     for group, choice in missing.items():

@@ -123,6 +123,7 @@ class Train(FitOptions, SessionOptions):
     mixing: dict[str, Any]
     views: dict[str, Any]
     strategy: dict[str, Any]
+    logger: dict[str, dict[str, Any]]
 
 
 @dataclass(kw_only=True, config=STRICT)

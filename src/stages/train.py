@@ -12,7 +12,7 @@ from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.base import base_card, with_base_file, with_fixed_base
 from stages.configuration import build, choice, configured
-from stages.layout import BASE, checkpoints, main_checkout, needed
+from stages.layout import BASE, checkpoints, main_checkout, needed, run_folder
 from stages.lock import locked
 from stages.params import pipelines
 from stages.schemas import Train
@@ -43,6 +43,7 @@ def train_with(workers: Any, config: Train) -> float:
     from classifier.saved import model_size, saving
     from classifier.saved.rounding import TRAINING_DIGITS, significant_table
     from classifier.support.atomic import atomic_folder, write_json
+    from classifier.tracking.loggers import watched_by
     from classifier.training.checkpoint import training_key, unfinished
     from classifier.training.fit import best_value, fit
     from classifier.training.training_set import read_training_set
@@ -54,8 +55,10 @@ def train_with(workers: Any, config: Train) -> float:
     model, feed, phases = assemble(config, workers, data)
     feed.report()
     views = build("views", config.views, data.shape)
-    key = training_key(asdict(config) | {"outage": "", "depends_on": ""}, folders, model)
+    values = asdict(config) | {"outage": "", "depends_on": ""}
+    key = training_key({name: values[name] for name in values if name != "logger"}, folders, model)
     progress = workers.folder(checkpoints(key))
+    loggers = live(config, progress) if workers.chief else []
     target = destination("train", name) if workers.chief else progress / "unused"
     tags = provenance.tags(name) | {"seed": str(config.seed), "model": model.name}
     logged = start_run(config, tags, progress / "run") if workers.chief else tracking.unlogged()
@@ -67,9 +70,15 @@ def train_with(workers: Any, config: Train) -> float:
             run.log_text(changes, "git.diff")
         run.log_metrics({"model": model_size.model_size(model)})
         start = time.perf_counter()
-        history = fit(
-            model, phases, feed, data.validation_batches(), config, progress, run.log_epoch
-        )
+        with watched_by(loggers, model) as show:
+
+            def on_epoch(epoch: int, row: dict[str, float]) -> None:
+                run.log_epoch(epoch, row)
+                show(epoch, row)
+
+            history = fit(
+                model, phases, feed, data.validation_batches(), config, progress, on_epoch
+            )
         seconds = time.perf_counter() - start
         best = best_value(history, config.monitor)
         run.log_metrics({"training_seconds": seconds, f"best_{config.monitor}": best})
@@ -139,6 +148,15 @@ def plan_phases(model: Any, config: Train, steps_per_epoch: int, factor: int) ->
     return [phase._replace(loss=loss) for phase in plan(model, config, optimizer)]
 
 
+def live(config: Train, progress: Path) -> list[Any]:
+    """The Keras callbacks that show the training while it runs, besides MLflow."""
+    if not config.logger:
+        return []
+    folder, run = destination("live", config.pipeline), run_folder(config.pipeline, progress)
+    preview = needed("augment", config.pipeline, "preview.png")
+    return [build("logger", node, folder, run, preview) for node in config.logger.values()]
+
+
 def start_run(config: Train, tags: dict[str, str], remembered: Path) -> Any:
     """The MLflow run of this training, new or continued; a context."""
     from classifier import tracking
@@ -146,6 +164,7 @@ def start_run(config: Train, tags: dict[str, str], remembered: Path) -> Any:
     name = config.pipeline
     # As text: MLflow refuses a class's name in the name of a parameter.
     values = asdict(config) | {"class_weight": str(config.class_weight)}
+    del values["logger"]
     params = pipelines()[name] | {"train": values}
     title, belongs = run_name(tags["model"]), sweep(name)
     tags = tags | sweep_tags(belongs)

@@ -275,6 +275,7 @@ GROUPS = {
     "mixing": "train",
     "views": "train",
     "strategy": "train",
+    "logger": "train",
 }
 
 
