@@ -79,7 +79,7 @@ def test_a_training_goes_on_from_the_last_one_and_says_so(run_stage: Run, with_d
 @pytest.mark.fault("nothing to go on from", "one line, before the first epoch")
 def test_what_cannot_be_continued(run_stage: Run, project: Path) -> None:
     for source, expected in {
-        "latest": "continue_from is 'latest': must be last, the id of an MLflow run, models:/<name>",
+        "latest": "continue_from is 'latest': must be last, the id of an MLflow run, models:/",
         "last": "continue_from is last, and tiny has no trained model: train it first",
         f"md5:{NOWHERE}": f"neither DVC's cache nor a DVC remote has a file of md5 {NOWHERE}",
         NOWHERE: f"no 'runs:/{NOWHERE}': ",
