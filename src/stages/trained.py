@@ -297,14 +297,15 @@ def _in_cache(hashed: str) -> Path | None:
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_objects.errors import ObjectFormatError
 
-    with Repo() as repo:
-        path = Path(repo.cache.local.oid_to_path(hashed))
-        if not path.exists():
-            try:
+    path = None
+    try:
+        with Repo() as repo:
+            path = Path(repo.cache.local.oid_to_path(hashed))
+            if not path.exists():
                 repo.cloud.pull([HashInfo("md5", hashed)])
-            except (DvcException, ObjectFormatError, OSError) as error:
-                log.info("the DVC remote gave no %s: %s", hashed, " ".join(str(error).split()))
-    return path if path.exists() else None
+    except (DvcException, ObjectFormatError, OSError) as error:
+        log.info("DVC gave no file of md5 %s: %s", hashed, " ".join(str(error).split()))
+    return path if path and path.exists() else None
 
 
 def md5_of(file: Path) -> str:

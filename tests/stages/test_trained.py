@@ -21,6 +21,7 @@ NOWHERE = "0" * 32
 @pytest.fixture
 def with_data(finished: Path, project: Path) -> Path:
     shutil.copytree(finished / "data", project / "data")
+    (project / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
     return project
 
 

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from classifier.support.errors import InputError
 from classifier.tracking.failures import is_outage, reaching_the_store, reason
-from classifier.tracking.store import LAST, check_store, open_store
+from classifier.tracking.store import LAST, check_store, use_store
 
 CLASSES = "classes.txt"  # an artifact of the run
 
@@ -58,8 +58,13 @@ def run_of_file(root: Path, experiment: str, md5: str) -> TrainingRun | None:
     Raises:
         InputError: the store cannot be reached.
     """
+    if use_store(root) and not (root / "mlflow.db").exists():
+        return None  # and none is made
+    known = MlflowClient().get_experiment_by_name(experiment)
+    if known is None:
+        return None
     found = MlflowClient().search_runs(
-        [open_store(root, experiment)],
+        [known.experiment_id],
         f"tags.{LAST} = '{md5}'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
