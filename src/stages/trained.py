@@ -118,7 +118,7 @@ def with_fixed_models(config: Train) -> Given:
         warn_unless_covered(name, "train", config.depends_on, path)
     continued = teacher = None
     if config.continue_from is not None:
-        continued = _continued(name, config.continue_from)
+        continued = continued_model(name, config.continue_from)
         config.continue_from = continued.source
     if config.teacher:
         teacher = _teacher(name, config.teacher.get("source"))
@@ -126,7 +126,12 @@ def with_fixed_models(config: Train) -> Given:
     return Given(continued, teacher)
 
 
-def _continued(pipeline: str, source: str) -> Trained:
+def continued_model(pipeline: str, source: str) -> Trained:
+    """The model that ``continue_from`` means.
+
+    Raises:
+        InputError: there is none.
+    """
     key = "continue_from"
     if source == "last":
         found = _last(pipeline)

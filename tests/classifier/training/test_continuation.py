@@ -105,24 +105,35 @@ def test_the_optimizer_begins_anew_where_it_is_another(caplog: pytest.LogCapture
     assert "the optimizer begins anew: it was saved without one" in caplog.text
 
 
-def test_another_network_is_refused_with_the_difference() -> None:
-    source = network()
-    for options, difference in {
-        "filters": (
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        (
             {"filters": [6]},
             "kernel of its layer 'block1_convolution1' is 3 x 3 x 3 x 4, and 3 x 3 x 3 x 6 here",
         ),
-        "activation": (
+        (
             {"activation": "tanh"},
             "activation of its layer 'block1_convolution1_activation' is relu, and tanh here",
         ),
-        "normalization": ({"normalization": "none"}, "is missing, and 4 here"),
-        "deeper": ({"convolutions": 2}, "its layer '"),
-    }.values():
-        with pytest.raises(InputError, match="old is another network") as error:
-            continue_from(network(**options), source, "old", (NAMES, NAMES))
-        assert difference in str(error.value)
-    continue_from(network(dropout=0.5, weight_decay=0.1), source, "old", (NAMES, NAMES))
+        ({"normalization": "none"}, "is missing, and 4 here"),
+        ({"convolutions": 2}, "its layer '"),
+    ],
+)
+def test_another_network_is_refused_with_the_difference(
+    options: dict[str, Any], difference: str
+) -> None:
+    with pytest.raises(InputError, match="old is another network") as error:
+        continue_from(network(**options), network(), "old", (NAMES, NAMES))
+    assert difference in str(error.value)
+
+
+def test_dropout_and_penalties_may_be_others() -> None:
+    source, model = network(), network(dropout=0.5, weight_decay=0.1)
+    model.layers[1].kernel.assign_add(keras.ops.ones_like(model.layers[1].kernel))
+    continue_from(model, source, "old", (NAMES, NAMES))
+    for one, other in zip(model.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_other_images_and_classes_are_refused(caplog: pytest.LogCaptureFixture) -> None:
