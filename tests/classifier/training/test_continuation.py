@@ -153,6 +153,7 @@ def test_other_images_and_classes_are_refused(caplog: pytest.LogCaptureFixture) 
     assert "the names of the classes of old are not known" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_continued_training_that_was_killed_goes_on_with_the_same_bits(tmp_path: Path) -> None:
     source = trained()
     feed = TrainingFeed(
