@@ -71,6 +71,7 @@ TINY_SECTION = """\
         schedule: constant
         mixing: none
         views: middle
+        teacher: none
         strategy: single
       epochs: 2
       batch_size: 8

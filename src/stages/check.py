@@ -30,6 +30,7 @@ from stages.configuration import composed, pipeline_section
 from stages.layout import FOLDERS, needed, output
 from stages.one_line import stops_in_one_line
 from stages.schemas import SCHEMAS, Train
+from stages.trained import with_fixed_models
 
 CHART = "check.png"
 DOES_NOT_LEARN = 2  # the exit status
@@ -183,8 +184,9 @@ def assembled(config: Train, budget: dict[str, float]) -> Setting:
     if choice("strategy") != "single":
         say("strategy", f"{choice('strategy')}: measured here with one process and one device")
     config.model = with_fixed_base(config)
+    given = with_fixed_models(config)
     data = read_training_set(needed("normalize", name), needed("augment", name))
-    model, feed, phases = assemble(config, single(), data)
+    model, feed, phases = assemble(config, single(), data, given)
     feed.report()
     return Setting(config, model, feed, phases, len(data.validation[0]), budget)
 
@@ -199,6 +201,9 @@ def rehearsed(setting: Setting) -> Any:
     config, model, feed, phases, validation, budget = setting
     rate = config.optimizer["learning_rate"]
     first, *later = phases
+    if first.unfrozen:  # a training that goes on
+        unfreeze(model, first.unfrozen)
+        rate *= config.fine_tune_rate
     if first.on_features:
         base, trained = split_at_head(model)
         check_features(len(feed.images), base.output_shape[1])
@@ -209,16 +214,29 @@ def rehearsed(setting: Setting) -> Any:
         features, validated = (len(feed.images) + validation) / passed.rate, np.inf
     else:
         trained, shown, features = model, feed, 0.0
-        validated = pass_through(model, feed, WHOLE_BATCH, budget["network"]).rate
-    name = "head" if first.on_features else "all layers"
+        passed = pass_through(model, feed, WHOLE_BATCH, budget["network"])
+        validated = passed.rate
+    name = phase_name(first, model)
     one = measure(setting, name, first, trained, shown, rate, validated)
     one = one._replace(time=one.time._replace(features=features))
     yield one, learned_by_heart(setting, first, trained, shown, rate, one.test)
     for phase in later:
         train_head(trained, first, shown, rate, budget["head"])
         unfreeze(model, phase.unfrozen)
-        name, smaller = f"top {phase.unfrozen} layers", rate * config.fine_tune_rate
-        yield measure(setting, name, phase, model, feed, smaller, passed.rate), None
+        smaller = rate * config.fine_tune_rate
+        yield (
+            measure(setting, phase_name(phase, model), phase, model, feed, smaller, passed.rate),
+            None,
+        )
+
+
+def phase_name(phase: Any, model: Any) -> str:
+    """What trains in a phase."""
+    from classifier.training.freezing import frozen_layers
+
+    if phase.unfrozen:
+        return f"top {phase.unfrozen} layers"
+    return "head" if phase.on_features or frozen_layers(model) else "all layers"
 
 
 def measure(
@@ -285,12 +303,14 @@ def learned_by_heart(
     """Lets the model learn one batch, and prints whether it does."""
     from classifier.rehearsal.overfit import likely_causes, overfit
     from classifier.rehearsal.pace import unchanged
+    from classifier.training.distillation import by_labels_alone
 
     batch = next(iter(unchanged(feed).batches(range(1))))
     seconds, compiled = setting.budget["overfit"], setting.config.jit_compile
-    result = overfit(
-        model, phase, batch, rate, steps=OVERFIT_STEPS, seconds=seconds, jit_compile=compiled
-    )
+    with by_labels_alone(model):  # what a teacher says of the batch is no loss near 0
+        result = overfit(
+            model, phase, batch, rate, steps=OVERFIT_STEPS, seconds=seconds, jit_compile=compiled
+        )
     losses = result.taken.losses
     text = f"{result.verdict}: "
     if len(losses):

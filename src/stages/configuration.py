@@ -53,6 +53,7 @@ FIRST_ARGUMENTS = {
     "logger": ["folder", "run", "preview"],
     "model": ["image_shape", "classes", "preprocessing"],
     "schedule": ["learning_rate", "steps"],
+    "teacher": ["student", "teacher"],
     "views": ["image_shape"],
 }
 SWEEPS = {"--multirun", "-m"}

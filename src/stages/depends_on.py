@@ -6,6 +6,7 @@ own conf/<stage>.yaml, which is a dependency anyway.
 
 import logging
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from stages.layout import located, output
 log = logging.getLogger(__name__)
 MLFLOW = ("models:/", "runs:/")  # beginnings of the URI of a model in MLflow
 TRAINED = (".keras", ".h5", ".hdf5")  # suffixes of a file with a trained model
+HASH = "md5:"  # the beginning of a model's name by the hash that DVC has for it
+RUN = re.compile(r"(runs:/)?[0-9a-f]{32}")  # the id of an MLflow run
 
 
 class Place(Protocol):
@@ -82,6 +85,38 @@ def base_file(model: Any, pipelines: Collection[Any]) -> str | None:
     if base.startswith(MLFLOW):
         return None
     return _expanded(base) if Path(base).suffix in TRAINED else None
+
+
+def continuable(source: str) -> str:
+    """The source of a training that is to go on, as it is.
+
+    Raises:
+        ValueError: it is none of the kinds that can be continued.
+    """
+    of_hash = re.fullmatch(rf"{HASH}[0-9a-f]{{32}}", source)
+    of_mlflow = source.startswith("models:/") or RUN.fullmatch(source)
+    if source == "last" or of_hash or of_mlflow or continued_file(source):
+        return source
+    raise ValueError(
+        "must be last, the id of an MLflow run, models:/<name>/<version>, models:/<name>@<alias>, "
+        f"{HASH}<hash>, or a .keras file"
+    )
+
+
+def continued_file(source: Any) -> str | None:
+    """The local file with the model that a training goes on from; None for no local file."""
+    is_file = isinstance(source, str) and ":/" not in source and source.endswith(".keras")
+    return _expanded(source) if is_file else None
+
+
+def taught_by(teacher: Any, pipelines: Collection[Any]) -> str | None:
+    """The local file or folder of a teacher's configuration; None for none."""
+    source = teacher.get("source")
+    if not isinstance(source, str) or source.startswith(MLFLOW):
+        return None
+    if source in pipelines:
+        return (output("train", source) / "model.keras").as_posix()
+    return _expanded(source)
 
 
 def covers(depends_on: str, path: str) -> bool:

@@ -22,6 +22,7 @@ from stages.layout import ANSWERS, BASE, main_checkout, needed, output
 from stages.lock import locked
 from stages.schemas import Export
 from stages.sweep import on_main_line, run_name
+from stages.trained import LINEAGE
 
 REPORT = "evaluation/report.html"  # an artifact of the run
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def export(config: Export) -> None:
     )
     with atomic_folder(output("export", name)) as folder:
         export_saved_model(classifier, folder)
-        if base["name"] is not None:
+        if base != {"name": None}:
             write_json(folder / BASE, base)
         if metrics["drawn"]:
             (folder / DRAWINGS).write_text(
@@ -146,6 +147,8 @@ def register(
             ),
         }
         version = tracking.version_with_tags(name, same)
+        recorded = tracking.recorded_tags(main_checkout(), f"runs:/{logged.run_id}")
+        tags |= {key: text for key, text in recorded.items() if key.startswith(LINEAGE)}
         known = version is not None
         if version is None:
             version = tracking.register_saved_model(

@@ -24,6 +24,9 @@ from stages.layout import main_checkout
 from stages.one_line import stops_in_one_line
 from stages.programs import environment
 from stages.provenance import INPUTS, STAGE, inputs_digest
+from stages.trained import LINEAGE
+
+SAID = ("git.", "dvc.", *LINEAGE)  # beginnings of the tags that are printed
 
 
 def git(*words: str) -> str:
@@ -126,7 +129,7 @@ def origin_of(model: str) -> tuple[str, str, dict[str, str]]:
     from classifier.tracking import recorded_tags
 
     tags = recorded_tags(main_checkout(), model)
-    said = {key: text for key, text in tags.items() if key.startswith(("git.", "dvc."))}
+    said = {key: text for key, text in tags.items() if key.startswith(SAID)}
     try:
         return *find_recorded(tags), said
     except InputError as error:

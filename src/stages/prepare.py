@@ -11,7 +11,7 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.machinery import PathFinder
 from os.path import relpath
 from pathlib import Path
@@ -136,26 +136,47 @@ def add_groups(place: str, stage: str, section: Any) -> list[str]:
     return [f"params.yaml: {place}.groups: added the default {words}"]
 
 
-def add_dependency(pipeline: str, stage: str, section: Any, path: str | None) -> list[str]:
+def add_dependency(pipeline: str, stage: str, section: Any, paths: Sequence[str]) -> list[str]:
     """Sets ``depends_on`` of a section to the path that the stage reads, or to the default.
 
-    A value that covers the path stays, and so does any other where the stage reads no such path. A
+    A value that covers the paths stays, and so does any other where the stage reads no such path. A
     relative value does not cover an absolute path in the copy of a queued experiment.
+
+    Raises:
+        InputError: a path is of the pipeline itself, or DVC cannot look after all paths.
     """
     place, given = f"pipelines.{pipeline}.{stage}", section.get("depends_on")
-    if path and path == (output("train", pipeline) / "model.keras").as_posix():
-        raise InputError(f"{place}.model.base is the pipeline itself: name another one")
+    for read in paths:
+        if stage == "train" and Path(read).parent == output("train", pipeline):
+            key = key_of(read, section)
+            other = "'last'" if key == "continue_from" else "another one"
+            raise InputError(f"{place}.{key} is the pipeline itself: name {other}")
+    path = paths[0] if paths else None
     try:
-        if given is None:
+        if given is None and len(paths) < 2:
             section["depends_on"] = depends_on.known_to_dvc(path or depends_on.default(stage))
             return [f"params.yaml: {place}: added depends_on: {section['depends_on']}"]
-        if not isinstance(given, str) or not path or _stays(given, path):
+        stays = not isinstance(given, str) or all(_stays(given, read) for read in paths)
+        if given is not None and stays:
             depends_on.known_to_dvc(str(given))
             return []
     except ValueError as error:
         raise InputError(f"{place}.depends_on is '{given}': {error}") from None
+    if len(paths) > 1:
+        raise InputError(
+            f"{place} reads {' and '.join(paths)}, and DVC looks after one path more: set "
+            "depends_on to a folder with both and nothing else, or name one of them by its version "
+            "in MLflow (models:/<name>/<version>)"
+        )
     section["depends_on"] = path
     return [f"params.yaml: {place}: changed depends_on from {given} to {path}"]
+
+
+def key_of(path: str, section: Any) -> str:
+    """The key of a train section that names the model in a path of the pipeline itself."""
+    if depends_on.continued_file(section.get("continue_from")) == path:
+        return "continue_from"
+    return "teacher.source" if (section.get("teacher") or {}).get("source") else "model.base"
 
 
 def _stays(given: str, path: str) -> bool:
@@ -163,7 +184,7 @@ def _stays(given: str, path: str) -> bool:
     return everywhere and depends_on.covers(given, path)
 
 
-def read_by_download(section: Any, pipelines: Collection[Any]) -> str | None:
+def read_by_download(section: Any, pipelines: Collection[Any]) -> list[str]:
     """The local folder or file that the section's dataset comes from, or the folder of its parts.
 
     It is absolute where git does not track it: the copy of a queued experiment does not have it.
@@ -173,20 +194,27 @@ def read_by_download(section: Any, pipelines: Collection[Any]) -> str | None:
     try:
         places = [Source(**source) for source in sources or []]
     except (TypeError, ValueError):
-        return None  # the stage says what is wrong
+        return []  # the stage says what is wrong
     path = depends_on.local_photos(places, section.get("source") or "auto")
-    return path if path is None or is_tracked(path) else Path(path).resolve().as_posix()
+    if path is None:
+        return []
+    return [path if is_tracked(path) else Path(path).resolve().as_posix()]
 
 
-def read_by_split(section: Any, pipelines: Collection[Any]) -> str | None:
+def read_by_split(section: Any, pipelines: Collection[Any]) -> list[str]:
     """The file with the corrections of labels."""
     path = section.get("corrections")
-    return path if isinstance(path, str) else None
+    return [path] if isinstance(path, str) else []
 
 
-def read_by_train(section: Any, pipelines: Collection[Any]) -> str | None:
-    """The local file with the weights that the section's model begins with."""
-    return depends_on.base_file(_chosen("model", section), pipelines)
+def read_by_train(section: Any, pipelines: Collection[Any]) -> list[str]:
+    """The local files of the models that the section's model begins with and learns from."""
+    found = [
+        depends_on.base_file(_chosen("model", section), pipelines),
+        depends_on.continued_file(section.get("continue_from")),
+        depends_on.taught_by(_chosen("teacher", section), pipelines),
+    ]
+    return list(dict.fromkeys(path for path in found if path))
 
 
 READS = {"download": read_by_download, "split": read_by_split, "train": read_by_train}

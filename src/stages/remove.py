@@ -67,6 +67,15 @@ def check_removable(name: str, known: dict[str, Any]) -> None:
     ]
     if heirs:
         raise InputError(f"{', '.join(heirs)} begins with the model of '{name}': remove that first")
+    taught = [
+        other
+        for other in known
+        if other != name and value(known[other], "train", "teacher", "source") == name
+    ]
+    if taught:
+        raise InputError(
+            f"{', '.join(taught)} learns from the model of '{name}': remove that first"
+        )
 
 
 def _recipes() -> list[Path]:

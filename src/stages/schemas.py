@@ -29,7 +29,7 @@ from classifier.support.limits import (
     Seed,
 )
 from classifier.training.options import FitOptions, SessionOptions
-from stages.depends_on import known_to_dvc
+from stages.depends_on import continuable, known_to_dvc
 
 Dependency = Annotated[str, AfterValidator(known_to_dvc)]
 
@@ -116,12 +116,14 @@ class Train(FitOptions, SessionOptions):
     workers: Count
     outage: Literal["stop", "postpone"]
     depends_on: Dependency
+    continue_from: Annotated[str, AfterValidator(continuable)] | None
     model: dict[str, Any]
     loss: dict[str, Any]
     optimizer: Optimizer
     schedule: dict[str, Any]
     mixing: dict[str, Any]
     views: dict[str, Any]
+    teacher: dict[str, Any]
     strategy: dict[str, Any]
     logger: dict[str, dict[str, Any]]
 

@@ -18,6 +18,7 @@ from stages.params import pipelines
 from stages.schemas import Train
 from stages.sweep import destination, report_sweep, run_name, sweep
 from stages.sweep import tags as sweep_tags
+from stages.trained import NOTHING, Given, md5_of, with_fixed_models
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +51,23 @@ def train_with(workers: Any, config: Train) -> float:
 
     name = config.pipeline
     config.model = with_fixed_base(config)
+    given = with_fixed_models(config)
     folders = [needed("normalize", name), needed("augment", name)]
     data = read_training_set(*folders)
-    model, feed, phases = assemble(config, workers, data)
+    model, feed, phases = assemble(config, workers, data, given)
     feed.report()
     views = build("views", config.views, data.shape)
-    values = asdict(config) | {"outage": "", "depends_on": ""}
+    values = asdict(config) | {"outage": "", "depends_on": "", "continue_from": given.hashes()}
     key = training_key({name: values[name] for name in values if name != "logger"}, folders, model)
     progress = workers.folder(checkpoints(key))
     loggers = live(config, progress) if workers.chief else []
     target = destination("train", name) if workers.chief else progress / "unused"
-    tags = provenance.tags(name) | {"seed": str(config.seed), "model": model.name}
+    tags = provenance.tags(name) | {"seed": str(config.seed), "model": model.name} | given.tags()
     logged = start_run(config, tags, progress / "run") if workers.chief else tracking.unlogged()
     writing = atomic_folder(target)
     with locked(progress, target), unfinished(progress), writing as folder, logged as run:
         run.log_data(data.images, data.labels, name, source=tags["data.location"])
+        run.log_file(folders[0] / "classes.txt")
         run.log_text(model_size.summary(model), "summary.txt")
         if changes := provenance.uncommitted():
             run.log_text(changes, "git.diff")
@@ -84,10 +87,12 @@ def train_with(workers: Any, config: Train) -> float:
         run.log_metrics({"training_seconds": seconds, f"best_{config.monitor}": best})
         table = significant_table(history, TRAINING_DIGITS)
         table.to_csv(folder / "history.csv", index=False, lineterminator="\n")
-        write_json(folder / BASE, base_card(name, config.model))
+        card = base_card(name, config.model) | given.card(config.teacher)
+        write_json(folder / BASE, card)
         run.log_file(folder / "history.csv")
         saved = saving.save_forms(model, progress / "best.keras", folder, views)
         run.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
+        run.set_tags(after(folder / "last.keras", len(history), given))
     kept = int(history["epoch"][history["kept"] == 1].iloc[0])
     log.info(
         "%d epochs in %.0f s; the best one is epoch %d, with a %s of %.4f",
@@ -101,12 +106,24 @@ def train_with(workers: Any, config: Train) -> float:
     return best if higher_is_better(config.monitor) else -best  # Optuna maximizes it
 
 
-def assemble(config: Train, workers: Any, data: Any) -> tuple[Any, Any, list[Any]]:
+def after(last: Path, epochs: int, given: Given) -> dict[str, str]:
+    """Tags by which a later training finds this one: the last epoch's model, and all epochs."""
+    from classifier import tracking
+
+    before = given.continued.epochs if given.continued else 0
+    total = {} if before is None else {"epochs": str(before + epochs)}
+    return {tracking.LAST: md5_of(last)} | total
+
+
+def assemble(
+    config: Train, workers: Any, data: Any, given: Given = NOTHING
+) -> tuple[Any, Any, list[Any]]:
     """The model, its training batches, and the phases of its training.
 
     Args:
         workers: of the strategy.
         data: of :func:`classifier.training.training_set.read_training_set`.
+        given: of :func:`stages.trained.with_fixed_models`.
     """
     from classifier.training.feed import TrainingFeed
     from classifier.training.outputs import check_outputs
@@ -129,11 +146,56 @@ def assemble(config: Train, workers: Any, data: Any) -> tuple[Any, Any, list[Any
     check_outputs(model, data.images, data.classes)
     # A user's own function may leave the name to Keras. Keras refuses a slash in a name.
     model.name = choice("model").replace("/", "_")
-    return model, feed, plan_phases(model, config, feed.steps_per_epoch, workers.factor)
+    state = continued(model, data, given)
+    if given.teacher:
+        teach(model, config, data, given.teacher)
+    return model, feed, plan_phases(model, config, feed.steps_per_epoch, workers.factor, state)
 
 
-def plan_phases(model: Any, config: Train, steps_per_epoch: int, factor: int) -> list[Any]:
-    """The phases of the training: each has the loss, an optimizer and a schedule of its own."""
+def continued(model: Any, data: Any, given: Given) -> Any:
+    """Gives the model the weights that the training goes on from, if there are some.
+
+    Returns:
+        What their optimizer knows; None for a new training.
+    """
+    from classifier.training.continuation import continue_from
+
+    trained = given.continued
+    if trained is None:
+        return None
+    place = f"continue_from {trained.source}"
+    return continue_from(model, trained.model(), place, (data.class_names, trained.classes))
+
+
+def teach(model: Any, config: Train, data: Any, trained: Any) -> None:
+    """Lets the model learn from its teacher, beside the labels."""
+    from classifier.training.continuation import check_images_and_classes
+    from classifier.training.distillation import load_teacher
+
+    try:
+        teacher = load_teacher(trained.path)
+    except ValueError as error:
+        raise InputError(f"teacher.source {error}") from None
+    place = f"teacher {trained.source}"
+    check_images_and_classes(teacher, model, place, (data.class_names, trained.classes))
+    build("teacher", config.teacher, model, teacher)
+    log.info(
+        "%s teaches: the training loss is %.3g of what it says of each image, and %.3g of the "
+        "labels; the validation loss is that of the labels",
+        trained.source,
+        config.teacher.get("alpha", 1.0),
+        1 - config.teacher.get("alpha", 1.0),
+    )
+
+
+def plan_phases(
+    model: Any, config: Train, steps_per_epoch: int, factor: int, state: Any = None
+) -> list[Any]:
+    """The phases of the training: each has the loss, an optimizer and a schedule of its own.
+
+    Args:
+        state: of :func:`continued`.
+    """
     from classifier.training.losses import check_loss
     from classifier.training.phases import plan
 
@@ -145,7 +207,11 @@ def plan_phases(model: Any, config: Train, steps_per_epoch: int, factor: int) ->
         rate = build("schedule", config.schedule, peak, epochs * steps_per_epoch)
         return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
 
-    return [phase._replace(loss=loss) for phase in plan(model, config, optimizer)]
+    phases = plan(model, config, optimizer, continued=state)
+    if config.teacher and phases[0].on_features:
+        log.info("the head trains on images, not on features: its teacher sees the same images")
+        phases[0] = phases[0]._replace(on_features=False)
+    return [phase._replace(loss=loss) for phase in phases]
 
 
 def live(config: Train, progress: Path) -> list[Any]:

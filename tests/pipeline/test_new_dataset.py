@@ -37,6 +37,7 @@ SECTION = """\
         schedule: constant
         mixing: none
         views: none
+        teacher: none
         strategy: single
       epochs: 60
       batch_size: 16

@@ -55,6 +55,22 @@ def seconds_of_training() -> float:
     return time.perf_counter() - begin
 
 
+def test_a_training_that_goes_on_and_has_a_teacher(
+    ready: Path, finished: Path, capsys: Capture
+) -> None:
+    for name in ("last.keras", "model.keras"):
+        shutil.copy(finished / "models" / "tiny" / name, ready)
+    PARAMS.write_text(PARAMS.read_text().replace("teacher: none", "teacher: model"))
+    keys = {"epochs": "2", "continue_from": "last.keras", "teacher": "{source: model.keras}"}
+    train_section("".join(f"      {key}: {value}\n" for key, value in keys.items()))
+    check.check("tiny", 1.0)
+    printed = capsys.readouterr().out
+    # The weights of the finished training know the batch: by its labels, whoever teaches.
+    assert re.search(r"one batch +learns( slowly)?: the loss of 7 images went from [\d.]+", printed)
+    assert re.search(r"a step +all layers: ", printed)
+    assert not (ready / "mlflow.db").exists()
+
+
 def test_it_learns_and_the_time_is_right(ready: Path, capsys: Capture) -> None:
     train_section("      epochs: 15\n      optimizer: {learning_rate: 0.01}\n")
     before = sorted(ready.rglob("*"))

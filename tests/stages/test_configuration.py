@@ -274,6 +274,7 @@ GROUPS = {
     "schedule": "train",
     "mixing": "train",
     "views": "train",
+    "teacher": "train",
     "strategy": "train",
     "logger": "train",
 }

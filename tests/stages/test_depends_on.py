@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from classifier.sources.source import Source
-from stages.depends_on import base_file, covers, first_folder, known_to_dvc, local_photos
+from stages.depends_on import (
+    base_file,
+    continuable,
+    continued_file,
+    covers,
+    first_folder,
+    known_to_dvc,
+    local_photos,
+    taught_by,
+)
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -27,6 +36,24 @@ Run = Callable[..., tuple[int, str, str]]
 )
 def test_the_local_file_of_a_base(model: dict[str, Any], expected: str | None) -> None:
     assert base_file(model, {"digits", "flowers"}) == expected
+
+
+def test_what_a_training_can_go_on_from() -> None:
+    hashed = "0123456789abcdef" * 2
+    for source in ("last", hashed, f"runs:/{hashed}", f"md5:{hashed}", "models:/a/3", "a/b.keras"):
+        assert continuable(source) == source
+    for source in ("latest", "md5:1", hashed[1:], "digits", "old.h5", "s3://a/b.keras"):
+        with pytest.raises(ValueError, match="must be last, the id of an MLflow run, models:/"):
+            continuable(source)
+    assert continued_file("~/old.keras") == f"{Path.home()}/old.keras"
+    assert continued_file("models:/a/3") is continued_file("last") is continued_file(None) is None
+
+
+def test_the_local_path_of_a_teacher() -> None:
+    assert taught_by({"source": "digits"}, {"digits"}) == "models/digits/model.keras"
+    assert taught_by({"source": "exports/old"}, {"digits"}) == "exports/old"
+    assert taught_by({"source": "models:/digits/3"}, {"digits"}) is None
+    assert taught_by({"source": None}, ()) is taught_by({}, ()) is None
 
 
 def test_a_dataset_of_a_folder_that_exists(tmp_path: Path) -> None:

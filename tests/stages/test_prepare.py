@@ -29,7 +29,8 @@ def test_the_defaults_are_added_and_the_rest_stays(project: Path) -> None:
         "params.yaml: pipelines.tiny.augment.groups: added the default policy: none",
         "params.yaml: pipelines.tiny.backbone.groups: added the default backbone: none",
         "params.yaml: pipelines.tiny.train.groups: added the default model: convnet, "
-        "loss: crossentropy, schedule: cosine, mixing: none, views: none, strategy: single",
+        "loss: crossentropy, schedule: cosine, mixing: none, views: none, teacher: none, "
+        "strategy: single",
         "params.yaml: pipelines.tiny.train: added depends_on: conf/train.yaml",
     ]
     text = (project / "params.yaml").read_text()
@@ -148,6 +149,70 @@ def test_a_base_becomes_a_dependency(project: Path) -> None:
 def test_a_pipeline_is_not_its_own_base(project: Path) -> None:
     transfer_from(project, "tiny")
     expected = r"pipelines\.tiny\.train\.model\.base is the pipeline itself: name another one"
+    with pytest.raises(InputError, match=expected):
+        prepare()
+
+
+def train_section(project: Path, words: str) -> None:
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("      epochs: 2", f"      epochs: 2\n{words}"))
+
+
+def taught(project: Path, words: str) -> None:
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("teacher: none", "teacher: model"))
+    train_section(project, f"      teacher: {{source: {words}}}")
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        ("      teacher: {source: exports/old}", "exports/old"),
+        ("      continue_from: old.keras", "old.keras"),
+    ],
+)
+def test_a_teacher_and_what_is_continued_become_dependencies(
+    project: Path, words: str, path: str
+) -> None:
+    train_section(project, words)
+    assert prepare() == [
+        f"params.yaml: pipelines.tiny.train: changed depends_on from conf/train.yaml to {path}"
+    ]
+    assert prepare() == []
+
+
+def test_a_teacher_of_another_pipeline_is_its_model(project: Path) -> None:
+    params = project / "params.yaml"
+    large = params.read_text().partition("pipelines:\n")[2].replace("tiny:", "large:", 1)
+    taught(project, "large")
+    params.write_text(params.read_text() + large)
+    assert prepare() == [
+        "params.yaml: pipelines.tiny.train: changed depends_on from conf/train.yaml to "
+        "models/large/model.keras"
+    ]
+
+
+def test_two_models_that_dvc_cannot_look_after(project: Path) -> None:
+    taught(project, "large.keras\n      continue_from: old.keras".replace("\n", "}\n") + " #")
+    text = (project / "params.yaml").read_text().replace("old.keras #}", "old.keras")
+    (project / "params.yaml").write_text(text)
+    expected = r"train reads old\.keras and large\.keras, and DVC looks after one path more: set"
+    with pytest.raises(InputError, match=expected):
+        prepare()
+    assert (project / "params.yaml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("      continue_from: models/tiny/last.keras", "continue_from is the pipeline itself"),
+        ("      teacher: {source: tiny}", "teacher.source is the pipeline itself"),
+    ],
+)
+def test_a_pipeline_neither_teaches_itself_nor_reads_its_output(
+    project: Path, words: str, expected: str
+) -> None:
+    train_section(project, words)
     with pytest.raises(InputError, match=expected):
         prepare()
 

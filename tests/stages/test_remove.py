@@ -135,6 +135,7 @@ def test_a_dataset_that_others_use_stays(remove: Remove) -> None:
     [
         ("mnits", "", "params.yaml has no pipeline 'mnits': did you mean 'mnist'?"),
         ("mnist", "  even: {train: {model: {base: mnist}}}\n", "even begins with the model of"),
+        ("mnist", "  even: {train: {teacher: {source: mnist}}}\n", "even learns from the model of"),
     ],
 )
 def test_a_refusal_is_one_line(

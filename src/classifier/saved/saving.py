@@ -132,7 +132,8 @@ def load_model(path: Path) -> keras.Model:
 def _register_classes() -> None:
     import classifier.layers.batch_normalization
     import classifier.layers.normalization
-    import classifier.saved.class_metrics  # noqa: F401  importing registers their classes
+    import classifier.saved.class_metrics
+    import classifier.saved.later_schedule  # noqa: F401  importing registers their classes
 
 
 def _refuse_hdf5(path: Path) -> None:

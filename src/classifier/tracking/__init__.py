@@ -35,16 +35,18 @@ from classifier.tracking.registry import (
     version_with_tags,
 )
 from classifier.tracking.runs import metrics_of_model, resumed_run, run_of_model, unlogged
-from classifier.tracking.store import FINGERPRINT, PREPROCESSING, store_file
+from classifier.tracking.store import FINGERPRINT, LAST, PREPROCESSING, store_file
 from classifier.tracking.sweeps import TRIAL as SWEEP_TRIAL
 from classifier.tracking.sweeps import VALUES as SWEEP_VALUES
 from classifier.tracking.sweeps import end_trials, finished_run, log_to_sweep, sweep_table
 from classifier.tracking.tags import recorded_tags
+from classifier.tracking.trained import TrainingRun, run_of_file, training_run
 
 __all__ = [
     "CANDIDATE",
     "CHAMPION",
     "FINGERPRINT",
+    "LAST",
     "PREPROCESSING",
     "STORE_ERRORS",
     "SWEEP_TRIAL",
@@ -52,6 +54,7 @@ __all__ = [
     "NamedVersion",
     "Pruned",
     "TaggedVersion",
+    "TrainingRun",
     "Version",
     "end_trials",
     "evaluated_runs",
@@ -69,11 +72,13 @@ __all__ = [
     "registered_models",
     "registered_saved_model",
     "resumed_run",
+    "run_of_file",
     "run_of_model",
     "set_alias",
     "store_file",
     "sweep_table",
     "tag_version",
+    "training_run",
     "unlogged",
     "upload",
     "version_with_tags",

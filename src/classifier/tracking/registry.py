@@ -55,10 +55,10 @@ def registered_keras_model(root: Path, uri: str) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except MlflowException as error:
-        raise InputError(f"base {uri}: {reason(error)}") from error
+        raise InputError(f"{uri}: {reason(error)}") from error
     files = sorted(folder.rglob("model.keras"))
     if not files:
-        raise InputError(f"base {uri} has no model.keras: run 'dvc repro' to register it again")
+        raise InputError(f"{uri} has no model.keras: run 'dvc repro' to register it again")
     return files[0]
 
 
@@ -159,7 +159,7 @@ def fixed_uri(root: Path, uri: str) -> str:
     try:
         found = get_model_name_and_version(MlflowClient(), uri)  # or the id of a logged model
     except MlflowException as error:
-        raise InputError(f"base {uri}: {reason(error)}") from error
+        raise InputError(f"{uri}: {reason(error)}") from error
     return "models:/" + "/".join(map(str, found))
 
 

@@ -13,6 +13,7 @@ from classifier.support.errors import InputError
 
 FINGERPRINT = "weights_sha256"  # the tag that finds the run of a model
 PREPROCESSING = "preprocessing_sha256"  # with FINGERPRINT, the tag that finds a model's version
+LAST = "last_md5"  # the tag with the hash that DVC has for the last epoch's model
 # The description that MLflow's page of an experiment shows, and what a pipeline's says.
 NOTE = "mlflow.note.content"
 DESCRIPTION = """\

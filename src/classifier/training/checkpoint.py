@@ -22,6 +22,7 @@ import tensorflow as tf
 from classifier.saved.saving import fingerprint
 from classifier.support.atomic import atomic_path
 from classifier.support.checksum import sha256_of
+from classifier.training.continuation import OptimizerState
 
 State = dict[str, Any]
 STATE = "state"  # its name in the .npz; the variables are called 0, 1, 2, …
@@ -37,6 +38,7 @@ class Checkpoint(keras.callbacks.Callback):
         file: an ``.npz``, replaced in one rename after each epoch. The caller deletes it.
         others: the callbacks before this one.
         rows: the history, a row per epoch; it grows during the training.
+        continued: what the optimizer knows from an earlier training; None for nothing.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Checkpoint(keras.callbacks.Callback):
         file: Path,
         others: list[keras.callbacks.Callback],
         rows: list[dict[str, float]],
+        continued: OptimizerState | None = None,
     ):
         super().__init__()
         self.file = file
         self.others = others
         self.rows = rows
+        self.continued = continued
 
     def finished_epochs(self) -> int:
         """Epochs that an earlier, interrupted training has finished; 0 for none."""
@@ -65,6 +69,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         # Keras would create the slot variables in the first step, too late to restore them.
         self.model.optimizer.build(self.model.trainable_variables)
+        if self.continued is not None:
+            self.continued.give(self.model)
         if not self.file.exists():
             return
         with np.load(self.file) as values:

@@ -74,7 +74,8 @@ def fit(
         stop_on_nan = StopOnNaN()
         others = training_callbacks(model, phase, options, rows, folder, on_epoch)
         callbacks = [stop_on_nan, *others]
-        checkpoint = Checkpoint(folder / f"phase{number}.npz", callbacks[:], rows)
+        file = folder / f"phase{number}.npz"
+        checkpoint = Checkpoint(file, callbacks[:], rows, phase.state)
         first = checkpoint.finished_epochs() or begin
         with no_worker_lost():
             check_agreement(first)
