@@ -85,9 +85,7 @@ def train_seeds(pipeline: str, seeds: Sequence[int], name: str, overrides: Seque
                 shutil.rmtree(folder / str(seed))
             took = "trained before" if known else f"{time.perf_counter() - started:.0f} s"
             accuracy = 100 * runs[seed].metrics["test.accuracy"]
-            print(
-                f"seed {seed}, {number} of {len(seeds)}: {accuracy:.2f} % ({took})", flush=True
-            )
+            print(f"seed {seed}, {number} of {len(seeds)}: {accuracy:.2f} % ({took})", flush=True)
         if others := sorted(set(runs) - set(seeds)):
             print(f"trained before with this name: seed {', '.join(map(str, others))}; included")
         say_commits(runs)
@@ -99,9 +97,7 @@ def train_seeds(pipeline: str, seeds: Sequence[int], name: str, overrides: Seque
             table.to_csv(files[0], index=False, lineterminator="\n")
             title = f"{pipeline}, {name}: {len(table)} seed{'s' * (len(table) > 1)}"
             draw_seeds(table, panels(shown), files[1], title=title)
-            place = tracking.log_to_sweep(
-                main_checkout(), pipeline, sweep, files, summary(spreads)
-            )
+            place = tracking.log_to_sweep(main_checkout(), pipeline, sweep, files, summary(spreads))
     print(f"\n{printed(table[['seed', *shown]], spreads)}\n")
     print(sentence(spreads, len(table)))
     print(f"its chart: {place}/seeds.png")
@@ -116,9 +112,9 @@ def by_stage(pipeline: str, overrides: Sequence[str]) -> dict[str, list[str]]:
     pipeline_section(pipeline, "train")
     given: dict[str, list[str]] = {"train": [], "evaluate": []}
     for text in overrides:
-        key = text.partition("=")[0].lstrip("+~")
+        key = text.partition("=")[0].lstrip("+")
         stage = "evaluate" if key.startswith("evaluate.") else "train"
-        if text.startswith("-") or "=" not in text and not text.startswith("~"):
+        if "=" not in text:
             raise InputError(f"'{text}' is no override: write <key>=<value>")
         if key.removeprefix("train.") in ("seed", "pipeline"):
             raise InputError(f"{text}: the seeds are those of --seeds, the pipeline comes first")
@@ -157,8 +153,7 @@ def check_same(name: str, seed: int, params: dict[str, str], wanted: dict[str, s
         more = f" and {len(differing) - 1} other values" if len(differing) > 1 else ""
         raise InputError(
             f"'{name}' has trainings with other values: seed {seed} with {key}="
-            f"{params.get(key, 'none')}, now {wanted.get(key, 'none')}{more}: give this one another "
-            "--name"
+            f"{params.get(key, 'none')}, now {wanted.get(key, 'none')}{more}: take another --name"
         )
 
 
@@ -173,9 +168,7 @@ def trained(pipeline: str, sweep: str) -> "dict[int, EvaluatedRun]":
 def forget_others(folder: Path, wanted: dict[str, str]) -> None:
     """Deletes trainings of other values, which were broken off before their evaluation."""
     file = folder / SETTINGS
-    if folder.exists() and (
-        not file.exists() or json.loads(file.read_text("utf-8")) != wanted
-    ):
+    if folder.exists() and (not file.exists() or json.loads(file.read_text("utf-8")) != wanted):
         shutil.rmtree(folder)
     write_json(file, wanted)
 
@@ -227,10 +220,14 @@ def printed(table: pd.DataFrame, spreads: pd.DataFrame) -> str:
         below = spreads.loc[table.columns[1:]].T.reset_index(names="seed")
         rows = pd.concat([rows, below.astype(object)], ignore_index=True)
     columns = {
-        name: [f"{value:.0f}" if name == "training_seconds" else f"{value:.5f}" for value in rows[name]]
+        name: [
+            f"{value:.0f}" if name == "training_seconds" else f"{value:.5f}" for value in rows[name]
+        ]
         for name in table.columns[1:]
     }
-    return pd.DataFrame({"seed": rows["seed"].map(str)} | columns).to_string(index=False)
+    shown = pd.DataFrame({"seed": rows["seed"].map(str)} | columns)
+    shown.columns = [name.removeprefix("test.").removeprefix("calibration.") for name in shown]
+    return shown.to_string(index=False)
 
 
 def sentence(spreads: pd.DataFrame, seeds: int) -> str:

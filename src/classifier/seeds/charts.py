@@ -43,7 +43,9 @@ def draw_seeds(table: pd.DataFrame, metrics: Sequence[str], path: Path, *, title
         axes.margins(x=0.15, y=0.2)
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(
+            frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2
+        )
     figure.suptitle(title)
     save_figure(figure, path, dpi=110)
     plt.close(figure)
