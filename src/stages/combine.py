@@ -218,7 +218,7 @@ def write_model(
         The folder of the stages' outputs.
     """
     from classifier import tracking
-    from classifier.saved.saving import fingerprint, save_model
+    from classifier.saved.saving import fingerprint, load_model, save_model
 
     place = folder / "model"
     card = base_card(pipeline, with_fixed_base(composed(pipeline, "train")))
@@ -232,7 +232,8 @@ def write_model(
         "combined.how": how,
         "combined.runs": " ".join(run.id for run in runs),
     }
-    weights = fingerprint(model)
+    # As the stages will load it: Keras gives the weights other paths then.
+    weights = fingerprint(load_model(place / "train" / "model.keras"))
     with tracking.resumed_run(
         main_checkout(),
         pipeline,
