@@ -29,8 +29,8 @@ from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.errors import InputError
 from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
-from stages.base import base_card, with_fixed_base
-from stages.configuration import composed, pipeline_section
+from stages.base import base_card
+from stages.configuration import pipeline_section
 from stages.layout import BASE, COMBINED, main_checkout, needed, output
 from stages.lock import locked
 from stages.one_line import stops_in_one_line
@@ -221,7 +221,7 @@ def write_model(
     from classifier.saved.saving import fingerprint, load_model, save_model
 
     place = folder / "model"
-    card = base_card(pipeline, with_fixed_base(composed(pipeline, "train")))
+    card = began_with(pipeline, runs)
     made_of = [{"name": shown(run), "id": run.id} for run in runs]
     shutil.rmtree(folder, ignore_errors=True)
     with atomic_folder(place / "train") as new:
@@ -245,6 +245,20 @@ def write_model(
     ):
         pass
     return place
+
+
+def began_with(pipeline: str, runs: "Sequence[EvaluatedRun]") -> dict[str, Any]:
+    """The card of what the trainings began with, or their names if they began with several."""
+    cards = []
+    for run in runs:
+        base = run.params.get("train.model.base")  # texts; a network without a base has no such key
+        model = {} if base is None else {"base": None if base == "None" else base}
+        card = base_card(pipeline, model)
+        if card not in cards:
+            cards.append(card)
+    if len(cards) == 1:
+        return cards[0]
+    return {"name": " and ".join(str(card["name"] or "random weights") for card in cards)}
 
 
 def told(log: Path) -> list[str]:

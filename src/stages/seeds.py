@@ -13,6 +13,7 @@ the seeds that it lacks.
 
 import argparse
 import json
+import logging
 import re
 import shutil
 import signal
@@ -79,7 +80,7 @@ def train_seeds(pipeline: str, seeds: Sequence[int], name: str, overrides: Seque
             known, started = seed in runs, time.perf_counter()
             if not known:
                 train_one(pipeline, name, seed, given, folder)
-                runs = trained(pipeline, sweep)
+                runs |= trained(pipeline, sweep, seed)
                 if seed not in runs:
                     raise InputError(f"seed {seed} was trained, but its run is not in MLflow")
                 shutil.rmtree(folder / str(seed))
@@ -157,11 +158,13 @@ def check_same(name: str, seed: int, params: dict[str, str], wanted: dict[str, s
         )
 
 
-def trained(pipeline: str, sweep: str) -> "dict[int, EvaluatedRun]":
-    """The evaluated runs of the experiment by their seeds; of a seed, the latest."""
+def trained(pipeline: str, sweep: str, seed: int | None = None) -> "dict[int, EvaluatedRun]":
+    """The evaluated runs of the experiment by their seeds, or that of one seed; of a seed, the
+    latest."""
     from classifier import tracking
 
-    runs = tracking.evaluated_trials(main_checkout(), pipeline, sweep)
+    params = {} if seed is None else {SEED: str(seed)}
+    runs = tracking.evaluated_trials(main_checkout(), pipeline, sweep, params)
     return {int(run.params[SEED]): run for run in runs if SEED in run.params}
 
 
@@ -252,6 +255,7 @@ def whole_numbers(text: str) -> list[int]:
 
 
 def main() -> None:
+    logging.basicConfig(format="seeds: %(message)s")  # warnings of the library
     parser = argparse.ArgumentParser(
         prog="python -m stages.seeds",
         description="Trains a pipeline with several seeds, and says how much they differ",

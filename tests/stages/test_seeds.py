@@ -239,3 +239,15 @@ def test_other_classes_and_a_run_without_its_model_are_refused(here: Path, tmp_p
     with pytest.raises(InputError, match=r"has no model.keras: only the trainings of stages.seeds"):
         tracking.kept_model(run._replace(id=bare.info.run_id), tmp_path)
     client.delete_run(bare.info.run_id)
+
+
+def test_what_the_members_began_with_is_on_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.base.backbone_card", lambda pipeline: {"name": "Lite", "by": "us"})
+    run = tracking.EvaluatedRun("", {}, {}, pd.DataFrame())
+    lite = run._replace(params={"train.model.base": "None"})
+    other = run._replace(params={"train.model.base": "mnist"})
+    assert combine.began_with("tiny", [lite, lite]) == {"name": "Lite", "by": "us"}
+    assert combine.began_with("tiny", [run]) == {"name": None}
+    assert combine.began_with("tiny", [run, lite, other]) == {
+        "name": "random weights and Lite and mnist"
+    }
