@@ -151,7 +151,8 @@ def compare_groups(pipeline: str, groups: dict[str, Group]) -> None:
     metrics = spread_table(shown, spreads)
     recalls = recall_table(correct, one_each[first])
     told = [
-        f"{len(of_seed)} of {name}: seed {', '.join(map(str, sorted(of_seed)))}"
+        f"{name}: {len(of_seed)} seed{'s' * (len(of_seed) > 1)}, "
+        f"{', '.join(map(str, sorted(of_seed)))}"
         for name, of_seed in groups.items()
     ]
     told.append(f"{len(correct[first]):,} test images")
@@ -163,7 +164,7 @@ def compare_groups(pipeline: str, groups: dict[str, Group]) -> None:
     page = output("evaluate", pipeline) / PAGE
     with TemporaryDirectory() as folder:
         chart = Path(folder, "compare.png")
-        title = f"{pipeline}: {' and '.join(groups)}"
+        title = f"{pipeline}: {', '.join(groups)}"
         accuracies = {name: dict(table.mean()) for name, table in correct.items()}
         draw_differences(accuracies, found, chart, title=title)
         write_page(page, title=title, verdicts=verdicts, told=told, tables=sections, chart=chart)
