@@ -52,9 +52,9 @@ def compare(pipeline: str, names: list[str]) -> None:
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"'{twice}' is named twice")
         singles = [name for name, runs in trials.items() if not runs]
-        if others := [name for name in trials if name not in groups and name not in singles]:
+        if unlike := [name for name in trials if name not in groups and name not in singles]:
             raise InputError(
-                f"the runs of '{others[0]}' differ in more than the seed, those of "
+                f"the runs of '{unlike[0]}' differ in more than the seed, those of "
                 f"'{next(iter(groups))}' do not: compare like with like"
             )
         of_names = tracking.evaluated_runs(main_checkout(), pipeline, singles) if singles else []

@@ -229,8 +229,8 @@ def printed(table: pd.DataFrame, spreads: pd.DataFrame) -> str:
         for name in table.columns[1:]
     }
     shown = pd.DataFrame({"seed": rows["seed"].map(str)} | columns)
-    shown.columns = [name.removeprefix("test.").removeprefix("calibration.") for name in shown]
-    return shown.to_string(index=False)
+    names = [name.removeprefix("test.").removeprefix("calibration.") for name in map(str, shown)]
+    return shown.to_string(index=False, header=names)
 
 
 def sentence(spreads: pd.DataFrame, seeds: int) -> str:

@@ -52,10 +52,10 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
 def summary(spreads: pd.DataFrame) -> dict[str, float]:
     """The figures of :func:`spread` by name, ``test.accuracy.mean`` for example, without NaN."""
     return {
-        f"{metric}.{figure}": float(spreads.loc[metric, figure])
-        for metric in spreads.index
-        for figure in spreads
-        if not np.isnan(spreads.loc[metric, figure])
+        f"{metric}.{figure}": float(value)
+        for metric, figures in spreads.to_dict("index").items()
+        for figure, value in figures.items()
+        if not np.isnan(value)
     }
 
 
