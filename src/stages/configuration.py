@@ -127,10 +127,13 @@ def configured(stage: Callable[[Config], float | None]) -> Callable[[], None]:
     return main
 
 
-def composed(pipeline: str, stage: str) -> Any:
+def composed(pipeline: str, stage: str, overrides: Sequence[str] = ()) -> Any:
     """The typed configuration that a stage would have, for a command that does not run the stage.
 
     :func:`choice` then answers for this stage.
+
+    Args:
+        overrides: as on the stage's own command line.
 
     Raises:
         InputError: as the stage's own command: there is no such pipeline, or a key or value that
@@ -139,7 +142,8 @@ def composed(pipeline: str, stage: str) -> Any:
     section = pipeline_section(pipeline, stage)
     groups = section.pop("groups", None) or {}
     ConfigStore.instance().store(name="params", node=section, package="_global_")
-    chosen = [f"pipeline={pipeline}", *(f"{group}={name}" for group, name in groups.items())]
+    chosen = with_groups([f"pipeline={pipeline}", *overrides], stage, groups)
+    chosen = [text for text in chosen if not text.startswith(("hydra", "+hydra"))]
     folder = str(Path("conf").resolve())
     try:
         with initialize_config_dir(version_base="1.3", config_dir=folder):

@@ -16,9 +16,9 @@ from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.configuration import configured
-from stages.layout import ANSWERS, BASE, main_checkout, needed, output
+from stages.layout import ANSWERS, BASE, COMBINED, main_checkout, needed, output
 from stages.schemas import Evaluate
-from stages.sweep import run_name
+from stages.sweep import destination, run_name, source
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +40,21 @@ def evaluate(config: Evaluate) -> None:
     from classifier.saved.saving import fingerprint, load_model
 
     name = config.pipeline
-    source = json.loads(needed("download", name, "source.json").read_text("utf-8"))
+    origin = json.loads(needed("download", name, "source.json").read_text("utf-8"))
     manifest = read_manifest(needed("split", name))
     pairs, _ = read_near_duplicates(needed("near_duplicates", name))
     overview = needed("overview", name, "section.html").read_text("utf-8")
-    history = pd.read_csv(needed("train", name, "history.csv"))
-    model = load_model(needed("train", name, "model.keras"))
+    model = load_model(source("train", name, "model.keras"))
+    base = json.loads(source("train", name, BASE).read_text("utf-8"))
+    made_of_others = COMBINED in base  # by stages.combine: it has no history
+    history = None if made_of_others else pd.read_csv(source("train", name, "history.csv"))
     weights, size = fingerprint(model), model_size(model)
     both = with_features(model)
     validation, test = (
         predict_split(both, needed("normalize", name), split, batch_size=config.batch_size)
         for split in ("validation", "test")
     )
-    metrics = {key: source[key] for key in ("source", "drawn")}
+    metrics = {key: origin[key] for key in ("source", "drawn")}
     metrics |= evaluate_predictions(test, validation)
     trained = Counter(manifest["class"][manifest["split"] == "train"])
     tables = evaluation_tables(
@@ -69,7 +71,7 @@ def evaluate(config: Evaluate) -> None:
         test.table["id"],
         read_manifest(needed("overview", name, "images.csv")),
         groups(output("download", name) / CONTENTS),
-        merged=source["source"] == "merged",
+        merged=origin["source"] == "merged",
     )
     failures = find_failures(
         partial(model.predict, batch_size=config.batch_size, verbose=0),
@@ -92,7 +94,8 @@ def evaluate(config: Evaluate) -> None:
         seed=config.seed,
         batch_size=config.batch_size,
     )
-    with atomic_folder(output("evaluate", name)) as folder:
+    target = destination("evaluate", name)
+    with atomic_folder(target) as folder:
         write_json(folder / "metrics.json", metrics)
         (folder / "weights.sha256").write_text(weights + "\n", "utf-8")
         write_fitted(fitted, folder / ANSWERS)
@@ -108,8 +111,8 @@ def evaluate(config: Evaluate) -> None:
             title=f"{name}: image classifier",
             model=model.name,
             shape=model.input_shape[1:],
-            source=source,
-            base=json.loads(needed("train", name, BASE).read_text("utf-8")),
+            source=origin,
+            base=base,
             metrics=metrics,
             size=size,
             tables=tables,
@@ -119,12 +122,13 @@ def evaluate(config: Evaluate) -> None:
             leaked=leaked_images(test.table, pairs),
             overview=overview,
         )
-        record(folder, name, model.name, weights, {"test": metrics, "model": size}, tables, report)
+        both_metrics = {"test": metrics, "model": size}
+        record(folder, name, model.name, weights, both_metrics, tables, validation.table, report)
     log.info(
         "%.2f %% of %s test images are right; the report: %s",
         100 * metrics["accuracy"],
         f"{len(test.labels):,}",
-        output("evaluate", name) / "report.html",
+        target / "report.html",
     )
     if small := metrics["slices"]["too_small"]:
         log.info(
@@ -137,7 +141,7 @@ def evaluate(config: Evaluate) -> None:
             len(tables["classes"]),
             ", ".join(untested[:5]) + (", …" if len(untested) > 5 else ""),
         )
-    if source["drawn"]:
+    if origin["drawn"]:
         log.warning("these images are DRAWINGS: the figures say nothing about photographs")
 
 
@@ -154,9 +158,12 @@ def record(
     weights: str,
     metrics: dict[str, Any],
     tables: dict[str, pd.DataFrame],
+    validation: pd.DataFrame,
     report: Any,
 ) -> None:
     """Writes the report, and logs it with all other files to the MLflow run of the model.
+
+    The predictions of the validation split are in the run alone.
 
     The report of the run names the commit and Python that made it; the one in the folder has the
     same bytes from any commit.
@@ -174,6 +181,8 @@ def record(
         html.write_text(report(origin=origin | tags | environment()), "utf-8")
         for file in sorted(folder.iterdir()):
             logged.log_file(file, "evaluation")
+        rows = validation.to_csv(index=False, lineterminator="\n")
+        logged.log_text(rows, f"evaluation/{tracking.VALIDATION}")
     html.write_text(report(origin=origin | packages()), "utf-8")
 
 

@@ -18,10 +18,10 @@ from classifier.support.atomic import atomic_folder, write_json
 from classifier.support.startup_lines import import_tensorflow
 from stages import provenance
 from stages.configuration import configured
-from stages.layout import ANSWERS, BASE, main_checkout, needed, output
+from stages.layout import ANSWERS, BASE, COMBINED, main_checkout, needed
 from stages.lock import locked
 from stages.schemas import Export
-from stages.sweep import on_main_line, run_name
+from stages.sweep import destination, on_main_line, run_name, source
 from stages.trained import LINEAGE
 
 REPORT = "evaluation/report.html"  # an artifact of the run
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def export(config: Export) -> None:
-    metrics = json.loads(needed("evaluate", config.pipeline, "metrics.json").read_text("utf-8"))
+    metrics = json.loads(source("evaluate", config.pipeline, "metrics.json").read_text("utf-8"))
     check_thresholds(metrics, config.thresholds)
     # Imported late: a mistake in the configuration is found before TensorFlow takes its seconds.
     import_tensorflow()
@@ -41,20 +41,20 @@ def export(config: Export) -> None:
     from classifier.serving.runtimes import MANY, ONE, export_runtimes
 
     name = config.pipeline
-    model = load_model(needed("train", name, "model.keras"))
+    model = load_model(source("train", name, "model.keras"))
     weights = fingerprint(model)
-    check_evaluated(needed("evaluate", name, "weights.sha256"), weights)
+    check_evaluated(source("evaluate", name, "weights.sha256"), weights)
     normalized = needed("normalize", name)
     test, labels = read_split(normalized, "test")
-    fitted = read_fitted(needed("evaluate", name, ANSWERS))
+    fitted = read_fitted(source("evaluate", name, ANSWERS))
     threshold = fitted.threshold(config.accept)
     with_answers = partial(answering, model, fitted, calibrate=config.calibrate)
-    base = json.loads(needed("train", name, BASE).read_text("utf-8"))
+    base = json.loads(source("train", name, BASE).read_text("utf-8"))
     preprocessing = needed("normalize", name, PREPROCESSING)
     classifier = Classifier(
         with_answers(threshold=threshold), normalized / "classes.txt", preprocessing
     )
-    with atomic_folder(output("export", name)) as folder:
+    with atomic_folder(destination("export", name)) as folder:
         export_saved_model(classifier, folder)
         if base != {"name": None}:
             write_json(folder / BASE, base)
@@ -125,9 +125,9 @@ def register(
     classes, preprocessing, trained = (
         needed("normalize", name, "classes.txt"),
         needed("normalize", name, PREPROCESSING),
-        needed("train", name, "model.keras"),
+        source("train", name, "model.keras"),
     )
-    exported = output("export", name)
+    exported = destination("export", name)
     files = [classes, preprocessing, trained, *exported.glob(LITERT), *exported.glob(DRAWINGS)]
     examples = find_examples(exported)
     files += examples
@@ -142,7 +142,7 @@ def register(
             tracking.PREPROCESSING: preprocessing_digest(
                 needed("normalize", name),
                 files,
-                needed("evaluate", name, ANSWERS).read_bytes()
+                source("evaluate", name, ANSWERS).read_bytes()
                 + f"\0{config.calibrate}\0{config.accept}\0{ENCODED}".encode(),
             ),
         }
@@ -186,7 +186,9 @@ def register(
         if report := logged.logged_text(REPORT):
             logged.log_text(add_to_report(report, runtimes), REPORT)
     log.info("models:/%s/%d is registered%s", name, version, " already" if known else "")
-    if promotion is None:
+    if promotion is None and COMBINED in base:
+        log.info("it gets no alias, as it is made of other models: name it by its number")
+    elif promotion is None:
         log.info(
             "it gets no alias, as it is an experiment: after 'dvc exp apply', "
             "'python -m stages.export pipeline=%s' makes it the candidate",

@@ -9,9 +9,7 @@ seed. A command that was broken off goes on where it stopped.
 """
 
 import argparse
-import os
 import re
-import subprocess
 import sys
 import time
 from itertools import product
@@ -26,7 +24,7 @@ from stages.configuration import pipeline_section
 from stages.git import RECORD, git
 from stages.layout import main_checkout
 from stages.one_line import stops_in_one_line
-from stages.programs import environment
+from stages.programs import run_logged
 
 if TYPE_CHECKING:
     from classifier.apps.cross_validation import Choice
@@ -112,19 +110,7 @@ def experiment(pipeline: str, name: str, folds: int, fold: int, seed: int) -> No
     words = [word for setting in settings for word in ("--set-param", setting)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--name", name]
     file = main_checkout() / ".dvc" / "tmp" / "folds" / f"{pipeline}-{name}.log"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", encoding="utf-8") as printed:
-        end = subprocess.run(
-            [*command, *words, f"evaluate@{pipeline}"],
-            env=os.environ | {"PATH": environment()["PATH"]},
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-        )
-    if end.returncode:
-        lines = [line for line in file.read_text("utf-8").splitlines() if line.strip()]
-        refusals = [line for line in lines if re.match(r"[a-z]+: pipelines\.", line)]
-        reason = (refusals or lines or ["no reason given"])[-1]
-        raise InputError(f"{name} failed: {reason} (all that it printed: {file})")
+    run_logged([*command, *words, f"evaluate@{pipeline}"], name, file)
 
 
 def main() -> None:

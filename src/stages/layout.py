@@ -30,6 +30,7 @@ WRITTEN_BY = {"near_duplicates": "split", "overview": "normalize"}
 BACKBONE, CARD = "backbone.keras", "card.json"  # files of the backbone stage
 ANSWERS = "answers.npz"  # of the evaluate stage: what was fitted for the exported model's answers
 BASE = "base.json"  # of the train stage: what the network began with
+COMBINED = "combined"  # a key of BASE: the runs whose models this model was made of
 
 
 def output(stage: str, pipeline: str) -> Path:

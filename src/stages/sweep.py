@@ -28,10 +28,11 @@ from classifier.support.errors import InputError
 from stages import provenance
 from stages.dvc_lock import hash_of_fingerprint, lock_at, weights_hash
 from stages.git import git
-from stages.layout import main_checkout, output
+from stages.layout import main_checkout, needed, output
 from stages.params import pipelines
 
 LONGEST = 150  # characters of a sweep's parameters in its name
+SEEDS = "seeds"  # of stages.seeds: the folder, and the first word of the parent run's name
 log = logging.getLogger(__name__)
 
 
@@ -55,7 +56,8 @@ def sweep(pipeline: str) -> Sweep | None:
     to none.
     """
     if _multirun():
-        name = f"multirun {Path(HydraConfig.get().sweep.dir).name}"
+        kind = SEEDS if of_seeds() else "multirun"
+        name = f"{kind} {Path(HydraConfig.get().sweep.dir).name}"
         return Sweep(name, _overrides(), None)
     commit = os.environ.get("DVC_EXP_BASELINE_REV")
     if not commit:
@@ -165,7 +167,7 @@ def report_sweep(pipeline: str, metric: str) -> None:
     prints the best value and where the table is.
     """
     belongs = sweep(pipeline)
-    if belongs is None:
+    if belongs is None or of_seeds():  # of seeds, none is the best: stages.seeds has their table
         return
     from classifier import tracking
     from classifier.reporting.charts import draw_sweep
@@ -199,6 +201,27 @@ def destination(stage: str, pipeline: str) -> Path:
     if _multirun():
         return Path(HydraConfig.get().runtime.output_dir) / stage
     return output(stage, pipeline)
+
+
+def source(stage: str, pipeline: str, name: str = "") -> Path:
+    """The output of an earlier stage, or the file ``name`` in it: in a multirun that of this trial,
+    if it has one.
+
+    Raises:
+        InputError: it does not exist, as :func:`needed`.
+    """
+    path = destination(stage, pipeline) / name
+    return path if path.exists() else needed(stage, pipeline, name)
+
+
+def seeds_folder(pipeline: str, name: str) -> Path:
+    """The folder of the trainings of stages.seeds that are not finished, by pipeline and name."""
+    return main_checkout() / ".dvc" / "tmp" / SEEDS / pipeline / name
+
+
+def of_seeds() -> bool:
+    """Whether this run is one of the trainings of stages.seeds, in a folder of seeds_folder."""
+    return _multirun() and Path(HydraConfig.get().sweep.dir).parent.parent.name == SEEDS
 
 
 def _multirun() -> bool:

@@ -16,7 +16,7 @@ from stages.layout import BASE, checkpoints, main_checkout, needed, run_folder
 from stages.lock import locked
 from stages.params import pipelines
 from stages.schemas import Train
-from stages.sweep import destination, report_sweep, run_name, sweep
+from stages.sweep import destination, of_seeds, report_sweep, run_name, sweep
 from stages.sweep import tags as sweep_tags
 from stages.trained import NOTHING, Given, md5_of, with_fixed_models
 
@@ -91,6 +91,8 @@ def train_with(workers: Any, config: Train) -> float:
         write_json(folder / BASE, card)
         run.log_file(folder / "history.csv")
         saved = saving.save_forms(model, progress / "best.keras", folder, views)
+        if of_seeds():  # the folder is deleted; stages.combine takes the models of several
+            run.log_file(folder / "model.keras")
         run.set_tags({tracking.FINGERPRINT: saving.fingerprint(saved)})
         run.set_tags(after(folder / "last.keras", len(history), given))
     kept = int(history["epoch"][history["kept"] == 1].iloc[0])
@@ -227,17 +229,21 @@ def start_run(config: Train, tags: dict[str, str], remembered: Path) -> Any:
     """The MLflow run of this training, new or continued; a context."""
     from classifier import tracking
 
-    name = config.pipeline
-    # As text: MLflow refuses a class's name in the name of a parameter.
-    values = asdict(config) | {"class_weight": str(config.class_weight)}
-    del values["logger"]
-    params = pipelines()[name] | {"train": values}
+    name, params = config.pipeline, run_params(config)
     title, belongs = run_name(tags["model"]), sweep(name)
     tags = tags | sweep_tags(belongs)
     parent = belongs.name if belongs else None
     return tracking.resumed_run(
         main_checkout(), name, title, params, tags, remembered, config.outage, parent
     )
+
+
+def run_params(config: Train) -> dict[str, Any]:
+    """The parameters that the run has: the pipeline's sections, and all values of the training."""
+    # As text: MLflow refuses a class's name in the name of a parameter.
+    values = asdict(config) | {"class_weight": str(config.class_weight)}
+    del values["logger"]
+    return pipelines()[config.pipeline] | {"train": values}
 
 
 if __name__ == "__main__":

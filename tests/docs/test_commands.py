@@ -44,6 +44,7 @@ PAGES = [
 ]
 COMPONENTS = ROOT / "docs" / "how-to" / "components.md"
 BENCHES = sorted((ROOT / "bench").glob("*.py"))
+PARSERS = ("parse_args", "parse_intermixed_args")  # methods of ArgumentParser
 PROGRAMS = {"python", "make", "dvc", "classify"}  # that the project brings, or knows the stages of
 # What is not checked, by how a command begins, and why. Each has to be on a page still.
 NOT_CHECKED = {
@@ -248,15 +249,19 @@ class OptionsAreReadError(Exception):
 
 def read_options(main: Any, words: list[str]) -> None:
     """Lets a program read its options, and no more."""
-    parse = argparse.ArgumentParser.parse_args
+    parsers = {name: getattr(argparse.ArgumentParser, name) for name in PARSERS}
 
-    def parse_args(parser: argparse.ArgumentParser, *given: Any, **options: Any) -> None:
-        parse(parser, *given, **options)
-        raise OptionsAreReadError
+    def reading(parse: Any) -> Any:
+        def parse_args(parser: argparse.ArgumentParser, *given: Any, **options: Any) -> None:
+            parse(parser, *given, **options)
+            raise OptionsAreReadError
+
+        return parse_args
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["program", *words])
-        patch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+        for name, parse in parsers.items():
+            patch.setattr(argparse.ArgumentParser, name, reading(parse))
         with pytest.raises((OptionsAreReadError, SystemExit)) as end:
             main()
         assert not getattr(end.value, "code", None), f"the program does not take {words}"

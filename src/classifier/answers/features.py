@@ -7,6 +7,7 @@ photos answers noise and drawings with features of photos. Features of the middl
 import keras
 from keras import layers
 
+from classifier.layers.ensemble import MeanOfMembers, members_of
 from classifier.layers.views import MeanOfViews, Views, network_of
 
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
@@ -21,8 +22,15 @@ def with_features(model: keras.Model) -> keras.Model:
     Returns:
         A model with two outputs: the probabilities, and the features, float32 (N, D): the mean of
         each map of :func:`middle_maps`, and of the views of an image where the model has several.
-        A network without feature maps gives the input of its last layer.
+        A network without feature maps gives the input of its last layer, an ensemble the features
+        of its first member.
     """
+    if members := members_of(model):
+        image = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="image")
+        first, *others = members
+        probabilities, features = with_features(first)(image)
+        answers = [probabilities, *(member(image) for member in others)]
+        return keras.Model(image, [MeanOfMembers(dtype="float32")(answers), features])
     network = network_of(model)
     maps = middle_maps(network)
     features = network.layers[-1].input if maps is None else _means(maps)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
+from classifier.layers.ensemble import members_of
 from classifier.support.limits import Index, checked
 
 
@@ -152,7 +153,12 @@ def averaged(network: keras.Model, layer: Views) -> keras.Model:
 
 
 def network_of(model: keras.Model) -> keras.Model:
-    """The network that a model of :func:`averaged` was made from; any other model itself."""
+    """The network that a model of :func:`averaged` was made from; any other model itself.
+
+    Of an :func:`classifier.layers.ensemble.ensemble`, it is the network of its first member.
+    """
+    if members := members_of(model):
+        return network_of(members[0])
     if not any(isinstance(layer, Views) for layer in model.layers):
         return model
     return next(layer for layer in model.layers if isinstance(layer, keras.Model))

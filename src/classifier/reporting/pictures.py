@@ -29,7 +29,7 @@ def draw_pictures(
     test: Predictions,
     validation: Predictions,
     tables: Mapping[str, pd.DataFrame],
-    history: pd.DataFrame,
+    history: pd.DataFrame | None,
     *,
     title: str,
     count: int,
@@ -39,13 +39,15 @@ def draw_pictures(
 
     Args:
         tables: of :func:`classifier.reporting.tables.evaluation_tables`.
-        history: a row per epoch, as for :func:`classifier.reporting.charts.draw_history`.
+        history: a row per epoch, as for :func:`classifier.reporting.charts.draw_history`; None
+            for a model that was not trained itself, which has no picture of it.
         count: the most images of mistakes, and of uncertain predictions.
     """
     draw_architecture(
         network_of(model), folder / "architecture.png", title=f"{title}: {model.name}"
     )
-    draw_history(history, folder / "history.png", title=f"{title}: training")
+    if history is not None:
+        draw_history(history, folder / "history.png", title=f"{title}: training")
     confusion = tables["confusion"].set_index("class")
     draw_confusion(confusion, folder / "confusion.png", title=f"{title}: test split")
     curves = rarest_curves(test.labels, test.probabilities, tables["classes"])

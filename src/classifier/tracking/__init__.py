@@ -13,7 +13,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # seconds
 
-from classifier.tracking.evaluated import evaluated_runs, evaluated_trials
+from classifier.tracking.evaluated import (
+    VALIDATION,
+    EvaluatedRun,
+    evaluated_runs,
+    evaluated_trials,
+    kept_model,
+    validation_predictions,
+)
 from classifier.tracking.failures import STORE_ERRORS, reason
 from classifier.tracking.outage import upload
 from classifier.tracking.records import Pruned, watched
@@ -51,6 +58,8 @@ __all__ = [
     "STORE_ERRORS",
     "SWEEP_TRIAL",
     "SWEEP_VALUES",
+    "VALIDATION",
+    "EvaluatedRun",
     "NamedVersion",
     "Pruned",
     "TaggedVersion",
@@ -61,6 +70,7 @@ __all__ = [
     "evaluated_trials",
     "finished_run",
     "fixed_uri",
+    "kept_model",
     "log_to_sweep",
     "metrics_of_model",
     "named_version",
@@ -81,6 +91,7 @@ __all__ = [
     "training_run",
     "unlogged",
     "upload",
+    "validation_predictions",
     "version_with_tags",
     "watched",
 ]

@@ -8,15 +8,17 @@ from typing import Any
 import filelock
 import numpy as np
 import pandas as pd
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
 from mlflow.tracking import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from classifier.support.directions import higher_is_better
+from classifier.tracking.records import milliseconds
 from classifier.tracking.store import open_store
 
 VALUES = "sweep.values"  # a tag of a trial: JSON of its values by their keys
 TRIAL = "sweep.trial"  # a tag of a trial of Optuna: its number
+MOST = 1000  # metrics that MLflow takes at once
 PRUNED = "sweep.pruned"  # a tag of a trial that was stopped: why
 
 
@@ -144,8 +146,10 @@ def log_to_sweep(
     client, parent = MlflowClient(), sweep_run(root, open_store(root, experiment), sweep)
     for file in files:
         client.log_artifact(parent, str(file))
-    for name, value in (metrics or {}).items():
-        client.log_metric(parent, name, value)
+    now = milliseconds()
+    values = [Metric(name, value, now, 0) for name, value in (metrics or {}).items()]
+    for first in range(0, len(values), MOST):
+        client.log_batch(parent, metrics=values[first : first + MOST])
     return local_file_uri_to_path(client.get_run(parent).info.artifact_uri)
 
 
