@@ -62,8 +62,8 @@ def _by_label(split: str, counts: Counter[str], *, separator: str) -> str:
     shown = _by_class(split, of_label).partition(": ")[2]
     each = of_label.total() / counts.total()
     return (
-        f"{split or 'images'} {counts.total():,}, of {each:.2f} labels on average: {shown}; without "
-        f"any label: {counts['']:,}"
+        f"{split or 'images'} {counts.total():,}, of {each:.2f} labels on average: {shown}; "
+        f"without any label: {counts['']:,}"
     )
 
 
