@@ -74,11 +74,18 @@ def draw_history(
     _write(figure, path)
 
 
-def draw_reliability(tables: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+def draw_reliability(
+    tables: Mapping[str, pd.DataFrame],
+    path: Path,
+    *,
+    title: str,
+    names: tuple[str, str, str] = ("probability of the predicted class", "accuracy", "images"),
+) -> None:
     """Draws accuracy by confidence, a line per table, and below it a histogram of confidence.
 
     Args:
         tables: of :func:`classifier.reporting.calibration.reliability_table`, by legend text.
+        names: of the columns confidence, accuracy and images.
     """
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(5.4, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
@@ -90,8 +97,8 @@ def draw_reliability(tables: Mapping[str, pd.DataFrame], path: Path, *, title: s
         lower.bar(
             table["low"], table["images"], widths, align="edge", color=colour, alpha=0.5, label=name
         )
-    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
-    lower.set(xlabel="probability of the predicted class", ylabel="images", yscale="log")
+    upper.set(ylabel=names[1], xlim=(0, 1), ylim=(0, 1.02))
+    lower.set(xlabel=names[0], ylabel=names[2], yscale="log")
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
     upper.legend(frameon=False, loc="upper left")
@@ -135,6 +142,7 @@ def draw_label_counts(counts: pd.DataFrame, path: Path, *, title: str) -> None:
         axes.bar_label(drawn, shown, label_type="center", color=ink, fontsize=8)
     axes.axvline(0, color="#333333", linewidth=0.8)
     axes.set(yticks=places, yticklabels=counts["class"], xlabel="test images", title=title)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
     axes.invert_yaxis()
     figure.legend(frameon=False, loc="outside lower center", ncols=3)

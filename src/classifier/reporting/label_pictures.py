@@ -59,7 +59,12 @@ def draw_label_pictures(
         title=f"{title}: precision by recall, and the threshold of each class",
     )
     reliability = {"each label of each image": tables["calibration"]}
-    draw_reliability(reliability, folder / "calibration.png", title=f"{title}: calibration")
+    draw_reliability(
+        reliability,
+        folder / "calibration.png",
+        title=f"{title}: calibration",
+        names=("probability of a label", "share that has it", "labels"),
+    )
     mistakes = worst_mistakes(test.table, count)
     uncertain = least_certain(test.table, count)
     for name, rows in (("mistakes", mistakes), ("uncertain", uncertain)):
@@ -145,7 +150,9 @@ def _draw_explanations(
     colour = [np.broadcast_to(pixels, (*pixels.shape[:3], 3)) for pixels in shown]
     captions = [
         "\n".join(
-            textwrap.wrap(f"{test.classes[at]}; is {', '.join(names_of(text, separator))}", LETTERS)
+            textwrap.wrap(
+                f"{test.classes[at]}; is {', '.join(names_of(text, separator)) or 'none'}", LETTERS
+            )
         )
         for at, text in zip(labels, rows["class"], strict=True)
     ]
