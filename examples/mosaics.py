@@ -38,15 +38,18 @@ def palace(rng: np.random.Generator) -> Image.Image:
 
 def chosen(photos: pd.DataFrame, rng: np.random.Generator) -> list[pd.DataFrame]:
     """The photos of each mosaic of a split: four, of one to MOST kinds."""
-    left = {name: rows.iloc[rng.permutation(len(rows))] for name, rows in photos.groupby("class")}
+    left = {
+        str(name): rows.iloc[rng.permutation(len(rows))] for name, rows in photos.groupby("class")
+    }
     mosaics = []
     while sum(map(len, left.values())) >= 4:
         there = [name for name in left if len(left[name])]
         kinds = rng.choice(there, min(len(there), rng.integers(1, MOST + 1)), replace=False)
-        rows = []
+        rows: list[pd.DataFrame] = []
         while len(rows) < 4:
-            able = [name for name in kinds if len(left[name])] or [n for n in left if len(left[n])]
-            name = rng.choice(able)
+            able = [name for name in kinds if len(left[name])]
+            able = able or [name for name in left if len(left[name])]
+            name = str(rng.choice(able))
             rows.append(left[name].iloc[:1])
             left[name] = left[name].iloc[1:]
         mosaics.append(pd.concat(rows))
@@ -58,7 +61,10 @@ def write(folder: Path, pipeline: str, seed: int) -> None:
     source = json.loads((raw / "source.json").read_text("utf-8"))
     table = read_manifest(Path("data", "split", f"{pipeline}.csv"))
     images = read_raw(raw / source["file"], source["format"], source["classes"])
-    tiles = {image.id: tile(Image.open(io.BytesIO(image.content))) for image in images}
+    tiles = {}
+    for image in images:
+        assert isinstance(image.content, bytes)
+        tiles[image.id] = tile(Image.open(io.BytesIO(image.content)))
     folder.mkdir(parents=True)
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")

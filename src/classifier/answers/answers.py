@@ -46,7 +46,7 @@ def threshold(scores: np.ndarray, accept: float) -> float:
 
 def write_fitted(fitted: Fitted, file: Path) -> None:
     """Writes ``.npz``, the same bytes for the same numbers."""
-    several = {} if fitted.thresholds is None else {"thresholds": fitted.thresholds}
+    several: Any = {} if fitted.thresholds is None else {"thresholds": fitted.thresholds}
     np.savez(
         file,
         temperature=fitted.temperature,

@@ -36,7 +36,9 @@ def list_labelled_images(
             yield image._replace(class_name="")
 
     table = list_images(without_labels(), [""])
-    return table.assign(**{"class": texts, "label": pd.factorize(np.array(texts), sort=True)[0]})
+    table["class"] = texts
+    table["label"] = pd.factorize(np.array(texts), sort=True)[0]
+    return table
 
 
 def classes_in(table: pd.DataFrame, classes: Sequence[str], separator: str) -> list[str]:

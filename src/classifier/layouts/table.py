@@ -95,15 +95,17 @@ def check_separator(tables: list[tuple[Table, Columns]], separator: str) -> None
     Raises:
         LayoutError: none has: the separator is in no row.
     """
-    labels = [(table.name, c.label, t) for table, c in tables for t in table.column(c.label)]
-    if not any(separator in text for _, _, text in labels):
-        name, column, text = labels[0] if labels else (tables[0][0].name, tables[0][1].label, "")
-        raise LayoutError(
-            f"{name}: no row of the column '{column}' has the separator '{separator}', so that no "
-            f"image has several labels; the first row has '{text}': set separator to what is "
-            "between the labels, name another column, as columns: {label: ...}, or set task: "
-            "single_label"
-        )
+    for table, columns in tables:
+        if any(separator in text for text in table.column(columns.label)):
+            return
+    table, columns = tables[0]
+    example = next(filter(None, table.column(columns.label)), "")
+    raise LayoutError(
+        f"{table.name}: no row of the column '{columns.label}' has the separator '{separator}', so "
+        f"that no image has several labels, for example '{example}': set separator to what is "
+        "between the labels, name another column, as columns: {label: ...}, or set task: "
+        "single_label"
+    )
 
 
 def by_table(

@@ -124,7 +124,9 @@ def a_row_a_label(table: pd.DataFrame, separator: str) -> pd.DataFrame:
     An image without any label has one row, with NO_LABEL.
     """
     names = [names_of(text, separator) or [NO_LABEL] for text in table["class"]]
-    rows = table.assign(**{"class": names}).explode("class", ignore_index=True)
+    rows = table.copy()
+    rows["class"] = names
+    rows = rows.explode("class", ignore_index=True)
     last = (rows["class"] == NO_LABEL).to_numpy()
     return rows.iloc[np.lexsort((rows["class"].to_numpy(str), last))].reset_index(drop=True)
 

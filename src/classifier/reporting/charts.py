@@ -12,7 +12,7 @@ from matplotlib import font_manager
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from classifier.images.fonts import bundled_font, fonts_for
 
@@ -142,7 +142,7 @@ def draw_label_counts(counts: pd.DataFrame, path: Path, *, title: str) -> None:
         axes.bar_label(drawn, shown, label_type="center", color=ink, fontsize=8)
     axes.axvline(0, color="#333333", linewidth=0.8)
     axes.set(yticks=places, yticklabels=counts["class"], xlabel="test images", title=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
     axes.invert_yaxis()
     figure.legend(frameon=False, loc="outside lower center", ncols=3)

@@ -1,5 +1,6 @@
 """How a model is judged, by the task of its data: what differs from task to task in a report."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -52,17 +53,13 @@ def judging(separator: str | None) -> Judging:
         separator: between the labels of an image, which may have several; None where it has one.
     """
     if separator is None:
-        return Judging(_judge_classes, draw_pictures, _class_counts, "report.html.jinja")
+        return Judging(_judge_classes, draw_pictures, Counter, "report.html.jinja")
     return Judging(
         partial(_judge_labels, separator=separator),
         partial(draw_label_pictures, separator=separator),
         partial(label_counts, separator=separator),
         "multi_label.html.jinja",
     )
-
-
-def _class_counts(names: Iterable[str]) -> Mapping[str, int]:
-    return pd.Series(list(names), dtype=object).value_counts().to_dict()
 
 
 def _judge_classes(

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -92,7 +93,8 @@ def label_curves(test: Predictions, classes: pd.DataFrame) -> dict[str, pd.DataF
     Each has recall and precision, 0..1, and ``chosen``, which is true at the class's threshold.
     """
     scores, curves = rounded(test.probabilities), {}
-    for at, row in classes.sort_values("trained", kind="stable").head(CURVES).iterrows():
+    rarest = classes.sort_values("trained", kind="stable").head(CURVES)
+    for at, row in zip(rarest.index.to_numpy(int), rarest.to_dict("records"), strict=True):
         has = test.labels[:, at].astype(bool)
         precision, recall, cuts = sk.precision_recall_curve(has, scores[:, at])
         above = np.append(cuts >= row["threshold"], True)
@@ -105,7 +107,7 @@ def label_curves(test: Predictions, classes: pd.DataFrame) -> dict[str, pd.DataF
     return curves
 
 
-def caption(row: Mapping[str, str], separator: str) -> str:
+def caption(row: Mapping[Any, str], separator: str) -> str:
     """What was answered of an image, and what is wrong with it, in lines of LETTERS."""
     has, answer = (set(names_of(row[name], separator)) for name in ("class", "predicted"))
     parts = {"missed": has - answer, "wrong": answer - has, "right": has & answer}
