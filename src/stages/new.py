@@ -3,7 +3,7 @@ r"""new: looks at photos, prints what is there, and writes a pipeline for them.
 $ python -m stages.new pets ~/photos/pets                # a folder
 $ python -m stages.new pets ~/photos/pets.zip            # an archive: tar, zip
 $ python -m stages.new pets ~/photos/labels.csv          # a table of labels beside the photos
-$ python -m stages.new films ~/stills/labels.csv --separator ';'   # several labels an image
+$ python -m stages.new films ~/stills/labels.csv --separator=';'   # several labels an image
 $ python -m stages.new digits ~/data/digits.npz          # arrays, see classifier.formats.npz
 $ python -m stages.new digits ~/data/mnist               # a folder or an archive of IDX files
 $ python -m stages.new pets https://example.org/pets.tar.gz
