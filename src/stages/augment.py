@@ -55,7 +55,7 @@ def augment(config: Augment) -> None:
                         seed = (config.seed, (copy + 1) * len(images) + number)
                         for image in augment_array(batch, layers, seed):
                             copies.append(image)
-            np.save(folder / "copies_labels.npy", np.tile(labels, config.copies))
+            np.save(folder / "copies_labels.npy", np.concatenate([labels] * config.copies))
     if layers:
         names = ", ".join(layer.name for layer in layers)
         log.info("each epoch changes the training images anew: %s", names)

@@ -208,7 +208,7 @@ def rehearsed(setting: Setting) -> Any:
         base, trained = split_at_head(model)
         check_features(len(feed.images), base.output_shape[1])
         passed = pass_through(base, feed, HEAD_BATCH, budget["network"])
-        labels = passed.targets.argmax(axis=1)
+        labels = feed.task.labels(passed.targets)
         parts = {"images": passed.outputs, "labels": labels, "sampling": "natural"}
         shown = replace(feed, **parts, layers=(), mixing=None)
         features, validated = (len(feed.images) + validation) / passed.rate, np.inf

@@ -29,12 +29,10 @@ def evaluate(config: Evaluate) -> None:
     from classifier.answers.answers import write_fitted
     from classifier.answers.features import with_features
     from classifier.reporting.failures import draw_failures, find_failures
-    from classifier.reporting.metrics import evaluate_predictions
-    from classifier.reporting.pictures import draw_pictures
+    from classifier.reporting.judging import judging
     from classifier.reporting.predictions import predict_split
     from classifier.reporting.report import count_repeated, leaked_images, render_report
     from classifier.reporting.slices import FEWEST, features
-    from classifier.reporting.tables import evaluation_tables
     from classifier.reporting.unknown import evaluate_unknown
     from classifier.saved.model_size import model_size
     from classifier.saved.saving import fingerprint, load_model
@@ -55,17 +53,16 @@ def evaluate(config: Evaluate) -> None:
         for split in ("validation", "test")
     )
     metrics = {key: origin[key] for key in ("source", "drawn")}
-    metrics |= evaluate_predictions(test, validation)
-    trained = Counter(manifest["class"][manifest["split"] == "train"])
-    tables = evaluation_tables(
+    ways = judging(origin.get("separator"))
+    test, validation, judged, tables, temperature = ways.judge(
         test,
         validation,
-        trained=trained,
-        temperature=metrics["calibration"]["temperature"],
+        ways.counts(manifest["class"][manifest["split"] == "train"]),
         seed=config.seed,
         samples=config.bootstrap,
         count=config.mistakes,
     )
+    metrics |= judged
     sliced_by = features(
         test.images,
         test.table["id"],
@@ -88,7 +85,7 @@ def evaluate(config: Evaluate) -> None:
         needed("normalize", name),
         test,
         validation,
-        metrics["calibration"]["temperature"],
+        temperature,
         kinds=config.unknown,
         count=config.unknown_images,
         seed=config.seed,
@@ -101,13 +98,14 @@ def evaluate(config: Evaluate) -> None:
         write_fitted(fitted, folder / ANSWERS)
         for title, table in tables.items():
             table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n")
-        draw_pictures(
+        ways.draw(
             folder, model, test, validation, tables, history, title=name, count=config.mistakes
         )
         draw_failures(folder, test, tables, title=name, seed=config.seed)
         report = partial(
             render_report,
             folder,
+            template=ways.template,
             title=f"{name}: image classifier",
             model=model.name,
             shape=model.input_shape[1:],

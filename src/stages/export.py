@@ -5,6 +5,7 @@ import logging
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -38,6 +39,7 @@ def export(config: Export) -> None:
     from classifier.saved.saving import fingerprint, load_model
     from classifier.serving.exporting import Classifier, export_saved_model
     from classifier.serving.loading import DRAWINGS
+    from classifier.serving.outputs import THRESHOLDS
     from classifier.serving.runtimes import MANY, ONE, export_runtimes
 
     name = config.pipeline
@@ -51,11 +53,14 @@ def export(config: Export) -> None:
     with_answers = partial(answering, model, fitted, calibrate=config.calibrate)
     base = json.loads(source("train", name, BASE).read_text("utf-8"))
     preprocessing = needed("normalize", name, PREPROCESSING)
-    classifier = Classifier(
-        with_answers(threshold=threshold), normalized / "classes.txt", preprocessing
-    )
-    with atomic_folder(destination("export", name)) as folder:
-        export_saved_model(classifier, folder)
+    answers, classes = with_answers(threshold=threshold), normalized / "classes.txt"
+    with atomic_folder(destination("export", name)) as folder, TemporaryDirectory() as temporary:
+        thresholds = None
+        if fitted.thresholds is not None:
+            thresholds = Path(temporary, THRESHOLDS)
+            by_class = zip(classes.read_text("utf-8").splitlines(), fitted.thresholds, strict=True)
+            write_json(thresholds, dict(by_class))
+        export_saved_model(Classifier(answers, classes, preprocessing, thresholds), folder)
         if base != {"name": None}:
             write_json(folder / BASE, base)
         if metrics["drawn"]:
@@ -65,10 +70,11 @@ def export(config: Export) -> None:
                 "utf-8",
             )
         scaled = f"divided by temperature {fitted.temperature:.4g}"
+        calibrated = config.calibrate and fitted.thresholds is None
         log.info(
             "the probabilities are %s; an image with a score above %.4g is none of the classes, as "
             "far as the model can tell (%.2g %% of the validation images)",
-            scaled if config.calibrate else "as trained",
+            scaled if calibrated else "as trained",
             threshold,
             100 * float((fitted.scores > threshold).mean()),
         )
@@ -78,6 +84,7 @@ def export(config: Export) -> None:
             folder,
             images=test,
             labels=labels,
+            thresholds=fitted.thresholds,
             calibration=read_split(normalized, "train")[0],
             validation=read_split(normalized, "validation")[0],
             limit=threshold,
@@ -164,12 +171,13 @@ def register(
             )
         began = f"{model} on {base['name']}" if base["name"] else model
         count = (index["split"] == "train").sum()
+        what = "all labels " if "mean_average_precision" in metrics else ""
         tracking.tag_version(
             name,
             version,
             tested.tags,
-            f"Trained on {count:,} images ({began}): right on {100 * tested.accuracy:.2f} % of "
-            f"{metrics['images']:,} test images.",
+            f"Trained on {count:,} images ({began}): {what}right on {100 * tested.accuracy:.2f} % "
+            f"of {metrics['images']:,} test images.",
         )
 
         def refuse(champion: tracking.TaggedVersion | None) -> str | None:

@@ -3,6 +3,7 @@ r"""new: looks at photos, prints what is there, and writes a pipeline for them.
 $ python -m stages.new pets ~/photos/pets                # a folder
 $ python -m stages.new pets ~/photos/pets.zip            # an archive: tar, zip
 $ python -m stages.new pets ~/photos/labels.csv          # a table of labels beside the photos
+$ python -m stages.new films ~/stills/labels.csv --separator=';'   # several labels an image
 $ python -m stages.new digits ~/data/digits.npz          # arrays, see classifier.formats.npz
 $ python -m stages.new digits ~/data/mnist               # a folder or an archive of IDX files
 $ python -m stages.new pets https://example.org/pets.tar.gz
@@ -32,6 +33,7 @@ from ruamel.yaml.comments import CommentedMap
 from classifier.formats.archive import NO_LIMIT, read_files
 from classifier.formats.contents import TABLE, Entry
 from classifier.formats.idx import idx_files, read_idx_files
+from classifier.formats.label_sets import names_of
 from classifier.formats.npz import (
     NAMES,
     SPLITS,
@@ -52,6 +54,7 @@ from classifier.inspection.pictures import Pictures, measure, measure_arrays
 from classifier.layouts.arrays import find_arrays, usual_name
 from classifier.layouts.columns import USUAL, Role
 from classifier.layouts.find import find_layout
+from classifier.layouts.summary import summarize
 from classifier.layouts.survey import TABLE_SUFFIXES, survey
 from classifier.layouts.wanted import Name, Wanted
 from classifier.sources.bucket import BucketError, fetch_from_bucket
@@ -113,7 +116,7 @@ def look(name: str, source: str, wanted: Wanted, downloads: Path, temporary: Pat
             raise InputError(f"{source} is a table: leave out --layout and --pattern")
         if "url" in origin:
             raise InputError(f"{source} is a table without photos: give an archive with both")
-        wanted = Wanted(layout="table", table=path.name, columns=wanted.columns)
+        wanted = replace(wanted, layout="table", table=path.name)
         origin, path = {"kind": "folder", "path": str(Path(source).parent)}, path.parent
     if file.lower().endswith(".npz"):
         limits = {"max_bytes": _limits()["max_bytes"]}
@@ -209,13 +212,31 @@ def _look_at_images(name: str, path: Path, wanted: Wanted, dataset: dict[str, An
         "pattern": wanted.pattern,
         "table": tables[0] if len(tables) == 1 else tables or None,
         "columns": flow(columns) if columns else None,
+        "task": "multi_label" if wanted.separator else None,
+        "separator": wanted.separator,
         **{key: limit for key, limit in limits.items() if limit != _limits()[key]},
         "sources": dataset["sources"],
     }
-    findings = [*what_looks_wrong(found.entries, pictures, near), *findings, *warned]
+    counted = of_each_label(found.entries, wanted.separator)
+    findings = [*what_looks_wrong(counted, pictures, near), *findings, *warned]
     title = f"layout {found.layout} {found.detail}".strip()
     kept = {key: value for key, value in described.items() if value is not None}
     return Seen(kept, title, found.entries, pictures, near, findings)
+
+
+def of_each_label(entries: list[Entry], separator: str | None) -> list[Entry]:
+    """The entries, each once for every label that it has, where it may have several.
+
+    Args:
+        separator: between the labels; None where an image has one.
+    """
+    if separator is None:
+        return entries
+    return [
+        entry._replace(class_name=name)
+        for entry in entries
+        for name in ([""] if entry.passed_over else names_of(entry.class_name, separator))
+    ]
 
 
 def _raise_limits(folder: Path, limits: dict[str, int]) -> list[str]:
@@ -231,7 +252,9 @@ def _raise_limits(folder: Path, limits: dict[str, int]) -> list[str]:
 
 def _look_at_arrays(arrays: Arrays, wanted: Wanted, dataset: dict[str, Any], place: str) -> Seen:
     if wanted != Wanted():
-        raise InputError(f"{place} has arrays: leave out --layout, --pattern and --columns")
+        raise InputError(
+            f"{place} has arrays: leave out --layout, --pattern, --columns and --separator"
+        )
     classes = classes_of_labels(arrays, None)
     if len(classes) < 2:
         raise InputError(f"{place}: all images have one label, {min(classes)}: add others")
@@ -316,7 +339,8 @@ def write(name: str, seen: Seen, sections: Mapping[str, Any]) -> None:
 
 def _dataset_text(seen: Seen) -> str:
     images = [entry for entry in seen.entries if not entry.passed_over]
-    classes = len({entry.class_name for entry in images})
+    counted = of_each_label(images, seen.dataset.get("separator"))
+    classes = len({entry.class_name for entry in counted})
     text = io.StringIO()
     round_trip().dump(CommentedMap(seen.dataset), text)
     return (
@@ -331,7 +355,11 @@ def report(name: str, seen: Seen, chosen: Recommended) -> Iterator[str]:
     place = without_credentials(source.get("url") or source["path"])
     yield f"{name}: {len(images):,} images in {place}, {seen.title}"
     yield ""
-    yield from overview(seen.entries, seen.pictures, seen.near)
+    separator = seen.dataset.get("separator")
+    yield from overview(of_each_label(seen.entries, separator), seen.pictures, seen.near)
+    if separator:
+        for line in summarize(seen.entries, separator).images:
+            yield f"{'labels':<12} {line}"
     findings = dict.fromkeys([*chosen.problems, *seen.findings])
     for line in findings or ["nothing"]:
         yield f"{'looks wrong':<12} {' '.join(line.split())}"
@@ -358,14 +386,17 @@ def following(name: str) -> Iterator[str]:
 def new(arguments: argparse.Namespace) -> None:
     check_name(arguments.name, arguments.force)
     wanted = Wanted(
-        layout=arguments.layout, pattern=arguments.pattern, columns=_columns(arguments.columns)
+        layout=arguments.layout,
+        pattern=arguments.pattern,
+        columns=_columns(arguments.columns),
+        separator=arguments.separator,
     )
     with tempfile.TemporaryDirectory() as temporary:
         # A dry run writes nothing into the checkout.
         downloads = Path(temporary) if arguments.dry_run else machine_access(1, 1).downloads
         seen = look(arguments.name, arguments.source, wanted, downloads, Path(temporary))
     with _warnings() as warned:
-        chosen = recommend(seen.entries, seen.pictures, seen.near)
+        chosen = recommend(seen.entries, seen.pictures, seen.near, arguments.separator)
     seen.findings.extend(warned)
     for line in report(arguments.name, seen, chosen):
         print(line)
@@ -412,6 +443,11 @@ def main() -> None:
         default=[],
         metavar="ROLE=COLUMN",
         help=f"of the table, where they have no usual names: {', '.join(USUAL)}",
+    )
+    parser.add_argument(
+        "--separator",
+        metavar="TEXT",
+        help="an image may have several labels, or none: what is between them in the table",
     )
     parser.add_argument("--force", action="store_true", help="replace a pipeline of this name")
     parser.add_argument("--dry-run", action="store_true", help="look and print, but write nothing")

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ import pandas as pd
 from classifier.catalog.manifest import SPLITS, class_names, read_manifest, write_manifest
 from classifier.catalog.near_duplicates import read_near_duplicates
 from classifier.catalog.raw import RawImage, read_raw
+from classifier.catalog.several_labels import check_labels_by_split, classes_in
+from classifier.formats.label_sets import multi_hot
 from classifier.images.decoding import decode_all
 from classifier.images.grids import write_class_grids
 from classifier.images.pixels import ImageError, UnknownRangeError
@@ -40,13 +43,18 @@ log = logging.getLogger(__name__)
 def normalize(config: Normalize) -> None:
     source = json.loads(needed("download", config.pipeline, "source.json").read_text("utf-8"))
     table = read_manifest(needed("split", config.pipeline))
-    classes = class_names(table)
+    separator = source.get("separator")
+    if separator:  # an image may have several labels
+        classes = classes_in(table, source["classes"], separator)
+        labels: Any = multi_hot(table["class"].tolist(), classes, separator)
+    else:
+        classes, labels = class_names(table), table["label"]
     split_of = dict(zip(table["id"], table["split"], strict=True))
-    label_of = dict(zip(table["id"], table["label"], strict=True))
+    label_of = dict(zip(table["id"], labels, strict=True))
     file = needed("download", config.pipeline, source["file"])
     images = (
         image
-        for image in read_raw(file, source["format"], source["classes"])
+        for image in read_raw(file, source["format"], source["classes"], separator)
         if split_of.get(image.id) in SPLITS
     )
     preprocessing = Preprocessing(
@@ -95,7 +103,10 @@ def normalize(config: Normalize) -> None:
                 if split_of[image.id] == "train":
                     statistics.add(pixels)
         index = table.set_index("id").loc[kept].reset_index()
-        _check_every_class(index, classes, table[table["split"].isin(SPLITS)])
+        if separator:
+            check_labels_by_split(index, classes, separator)
+        else:
+            _check_every_class(index, classes, table[table["split"].isin(SPLITS)])
         write_manifest(folder / "index.csv", index)
         (folder / "classes.txt").write_text("\n".join(classes) + "\n", "utf-8")
         preprocessing.write(folder / PREPROCESSING)
@@ -117,6 +128,7 @@ def normalize(config: Normalize) -> None:
             pairs=pairs,
             near=near,
             read=reader(folder, index),
+            separator=separator,
         )
     for line in [*counts.in_part(), *counts.scaled()]:
         log.info("%s", line)

@@ -26,7 +26,9 @@ from ruamel.yaml.comments import CommentedMap
 
 from classifier.catalog.assignment import assign_splits
 from classifier.catalog.options import SplitOptions
+from classifier.catalog.several_labels import check_labels_by_split, label_counts
 from classifier.formats.contents import Entry
+from classifier.formats.label_sets import multi_hot
 from classifier.inspection.near_duplicates import DISTANCE, NearDuplicates
 from classifier.inspection.pictures import Pictures
 from classifier.support.errors import InputError
@@ -53,12 +55,16 @@ class Recommended(NamedTuple):
 
 
 def recommend(
-    entries: Sequence[Entry], pictures: Pictures, near: NearDuplicates | None
+    entries: Sequence[Entry],
+    pictures: Pictures,
+    near: NearDuplicates | None,
+    separator: str | None = None,
 ) -> Recommended:
     """The sections for a dataset.
 
     Args:
         near: None where near-duplicates are not looked for.
+        separator: between the labels of an image, which may have several; None where it has one.
 
     Raises:
         InputError: the recipe cannot be read, or has no such pipeline.
@@ -66,7 +72,7 @@ def recommend(
     small = pictures.shorter_side < SMALL
     sections = _of_recipe("mnist" if small else "flowers")
     table = _table(entries)
-    split, problems = _split(table, near)
+    split, problems = _split(table, near, separator)
     reasons = [_start(small, sections), ("normalize.image_size", "")]
     normalize, train = sections["normalize"], sections["train"]
     if small:
@@ -92,6 +98,11 @@ def recommend(
     images = max(1, _to_train(table, sections["split"]))
     reasons.append(_batch_size(train, images))
     reasons.append(_epochs(train, images))
+    if separator:
+        train["groups"]["loss"], train["monitor"] = "binary_crossentropy", "val_pr_auc"
+        reasons.append(("train loss binary_crossentropy", "an image may have several labels"))
+        why = "it counts each class the same, and needs no threshold"
+        reasons.append(("train.monitor val_pr_auc", why))
     pixels = len(table) * normalize["image_size"] ** 2 * normalize["channels"]
     if pixels > IN_MEMORY:
         normalize["storage"] = "tfrecord"
@@ -154,12 +165,14 @@ def _movable(table: pd.DataFrame, near: NearDuplicates) -> pd.DataFrame:
 
 
 def _split(
-    table: pd.DataFrame, near: NearDuplicates | None
+    table: pd.DataFrame, near: NearDuplicates | None, separator: str | None
 ) -> tuple[tuple[CommentedMap, list[tuple[str, str]]], list[str]]:
     """The section with its reasons, and why the split stage would stop."""
     official = bool((table["official"] == "test").any())
     pairs = _movable(table, near) if near and near.pairs else None
     problem, defaults = "", _split_defaults()
+    classes = [*label_counts(table["class"], separator)] if separator else []
+    has = multi_hot(table["class"].tolist(), classes, separator) if separator else None
     for fraction in FRACTIONS:
         section = _sizes(fraction, official)
         why = "the dataset's own test split" if official else "no test split of its own"
@@ -169,7 +182,9 @@ def _split(
             why += f"; with {FRACTIONS[0]} a class would lack images in a split"
         reasons = [(f"split.validation {fraction}, test {'null' if official else fraction}", why)]
         try:
-            assign_splits(table, SplitOptions(**defaults | section), near=pairs)
+            divided = assign_splits(table, SplitOptions(**defaults | section), near=pairs, has=has)
+            if separator:
+                check_labels_by_split(divided, classes, separator)
         except InputError as error:
             problem = problem or str(error)
             continue
@@ -180,7 +195,7 @@ def _split(
             reasons.append((f"split.near_duplicates.distance {DISTANCE}", kept))
         return (section, reasons), []
     if pairs is not None:
-        sections, problems = _split(table, None)
+        sections, problems = _split(table, None, separator)
         apart = f"near-duplicates may be in two splits: if each pair is in one, {problem}"
         return sections, problems or [apart]
     reason = (

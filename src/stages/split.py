@@ -27,7 +27,13 @@ from classifier.catalog.near_duplicates import (
     write_near_duplicates,
 )
 from classifier.catalog.raw import read_raw
+from classifier.catalog.several_labels import (
+    check_labels_by_split,
+    label_counts,
+    list_labelled_images,
+)
 from classifier.formats.contents import CONTENTS
+from classifier.formats.label_sets import multi_hot
 from classifier.images.perceptual_hash import hash_images
 from classifier.support.errors import InputError
 from stages.configuration import configured
@@ -45,7 +51,11 @@ def split(config: Split) -> None:
     if source["format"] == "folders":
         needed("download", config.pipeline, CONTENTS)
     classes = chosen_classes(source["classes"], config.classes)
-    if config.corrections is None:
+    separator, has = source.get("separator"), None
+    if separator:
+        table = labelled(config, source, file, classes)
+        has = multi_hot(table["class"].tolist(), classes, separator)
+    elif config.corrections is None:
         table = list_images(read_raw(file, source["format"], source["classes"]), classes)
     else:
         path = Path(config.corrections)
@@ -67,7 +77,9 @@ def split(config: Split) -> None:
         )
     near, found = near_duplicates(config, table, source, file)
     leaking = config.near_duplicates.leaking if config.near_duplicates else "keep"
-    table = assign_splits(table, config, near=near, leaking=leaking)
+    table = assign_splits(table, config, near=near, leaking=leaking, has=has)
+    if separator:
+        check_labels_by_split(table, classes, separator)
     target = output("split", config.pipeline)
     with locked(target):
         write_near_duplicates(output("near_duplicates", config.pipeline), table, near, found)
@@ -76,6 +88,36 @@ def split(config: Split) -> None:
     log.info("%s", ", ".join(f"{counts.get(name, 0):,} {name}" for name in SPLITS))
     if DROPPED in counts:
         log.info("left out, as the parameters of the split say: %s", f"{counts[DROPPED]:,}")
+
+
+def labelled(config: Split, source: dict[str, Any], file: Path, classes: list[str]) -> pd.DataFrame:
+    """The table of images that may have several labels.
+
+    Raises:
+        InputError: something is wanted that is for one label an image.
+    """
+    refused = {
+        "corrections": config.corrections is not None,
+        "folds": config.folds is not None,
+        f"rare_classes: {config.rare_classes}": config.rare_classes != "fail",
+    }
+    for key, wanted in refused.items():
+        if wanted:
+            raise InputError(
+                f"{key} is for one label an image, and these may have several: unset it"
+            )
+    separator = source["separator"]
+    images = read_raw(file, source["format"], source["classes"], separator)
+    table = list_labelled_images(images, classes, separator)
+    counts = label_counts(table["class"], separator)
+    log.info(
+        "%s labels of %s images: %s; without any label: %s",
+        f"{sum(counts.values()):,}",
+        f"{len(table):,}",
+        ", ".join(f"{name} {counts.get(name, 0):,}" for name in classes),
+        f"{(table['class'] == '').sum():,}",
+    )
+    return table
 
 
 def near_duplicates(
@@ -90,7 +132,7 @@ def near_duplicates(
     if distance is None:
         return None, {"distance": None}
     ids = set(table["id"])
-    images = read_raw(file, source["format"], source["classes"])
+    images = read_raw(file, source["format"], source["classes"], source.get("separator"))
     try:
         hashes = hash_images(
             (image for image in images if image.id in ids),

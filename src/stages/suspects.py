@@ -10,6 +10,7 @@ change. What is decided goes to the file of ``split.corrections``, and is not li
 """
 
 import argparse
+import json
 import logging
 from pathlib import Path
 
@@ -42,9 +43,16 @@ def list_suspects(pipeline: str, name: str, most: int) -> None:
         most: suspects, at most.
 
     Raises:
-        InputError: there is no such pipeline, it was not evaluated, or a decision is no such word.
+        InputError: there is no such pipeline, it was not evaluated, its images may have several
+            labels, or a decision is no such word.
     """
     given = pipeline_section(pipeline, "split").get("corrections")
+    source = json.loads(needed("download", pipeline, "source.json").read_text("utf-8"))
+    if "separator" in source:
+        raise InputError(
+            f"the images of {pipeline} may have several labels, and corrections are for one: look "
+            f"at {output('evaluate', pipeline) / 'suspicious.csv'}, and correct the table"
+        )
     target = output("suspects", pipeline)
     with locked(target):
         path = Path(given or f"corrections/{pipeline}.csv")

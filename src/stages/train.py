@@ -127,9 +127,12 @@ def assemble(
         data: of :func:`classifier.training.training_set.read_training_set`.
         given: of :func:`stages.trained.with_fixed_models`.
     """
+    import keras
+
     from classifier.training.feed import TrainingFeed
     from classifier.training.outputs import check_outputs
 
+    check_task(config, data.task)
     feed = TrainingFeed(
         images=data.images,
         labels=data.labels,
@@ -145,13 +148,15 @@ def assemble(
     )
     chosen = with_base_file(config.pipeline, config.model)
     model = build("model", chosen, data.shape, data.classes, data.preprocessing)
-    check_outputs(model, data.images, data.classes)
+    if isinstance(model, keras.Model):
+        data.task.with_last_activation(model)
+    check_outputs(model, data.images, data.classes, data.task)
     # A user's own function may leave the name to Keras. Keras refuses a slash in a name.
     model.name = choice("model").replace("/", "_")
     state = continued(model, data, given)
     if given.teacher:
         teach(model, config, data, given.teacher)
-    return model, feed, plan_phases(model, config, feed.steps_per_epoch, workers.factor, state)
+    return model, feed, plan_phases(model, config, feed, workers.factor, state)
 
 
 def continued(model: Any, data: Any, given: Given) -> Any:
@@ -190,8 +195,23 @@ def teach(model: Any, config: Train, data: Any, trained: Any) -> None:
     )
 
 
+def check_task(config: Train, task: Any) -> None:
+    """Checks that the options are those of the task of the data.
+
+    Raises:
+        InputError: they are for another one.
+    """
+    if refused := task.refusal(class_weight=config.class_weight, sampling=config.sampling):
+        raise InputError(refused)
+    if (name := config.monitor.removeprefix("val_")) not in task.monitors:
+        raise InputError(
+            f"monitor is {config.monitor}, and the training of these labels has no {name}: set "
+            f"{' or '.join(f'val_{known}' for known in task.monitors)}"
+        )
+
+
 def plan_phases(
-    model: Any, config: Train, steps_per_epoch: int, factor: int, state: Any = None
+    model: Any, config: Train, feed: Any, factor: int, state: Any = None
 ) -> list[Any]:
     """The phases of the training: each has the loss, an optimizer and a schedule of its own.
 
@@ -202,11 +222,11 @@ def plan_phases(
     from classifier.training.phases import plan
 
     loss = build("loss", config.loss, label_smoothing=config.label_smoothing)
-    check_loss(loss, model.output_shape[-1])
+    check_loss(loss, model.output_shape[-1], feed.task)
 
     def optimizer(fraction: float, epochs: int) -> tuple[Any, Any]:
         peak = factor * fraction * config.optimizer["learning_rate"]
-        rate = build("schedule", config.schedule, peak, epochs * steps_per_epoch)
+        rate = build("schedule", config.schedule, peak, epochs * feed.steps_per_epoch)
         return build("optimizer", config.optimizer, learning_rate=rate.value), rate.callbacks
 
     phases = plan(model, config, optimizer, continued=state)

@@ -205,6 +205,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         draw(home / "photos" / "pets" / name, 200 + seed)
         rows.append(f"pets/{name},{name[:3]}")
     (home / "photos" / "labels.csv").write_text("\n".join(rows))
+    rows = ["image,labels"]
+    for seed in range(40):
+        draw(project / "photos" / "mosaics" / f"{seed}.jpg", 300 + seed)
+        rows.append(f"{seed}.jpg,{';'.join(flowers[seed % 5 : seed % 5 + 2])}")
+    (project / "photos" / "mosaics" / "labels.csv").write_text("\n".join(rows))
     shutil.make_archive(str(home / "photos" / "pets"), "zip", home / "photos" / "pets")
     (home / "data").mkdir()
     images = np.random.default_rng(7).integers(0, 256, (40, 28, 28), np.uint8)
@@ -230,6 +235,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("HOME", str(home))
         for name in ("garden", "pets"):
             run_program("stages.new", [name, str(home / "photos" / name)])
+        labels = ["photos/mosaics/labels.csv", "--separator", ";"]
+        run_program("stages.new", ["mosaics", *labels])
         yield project
 
 

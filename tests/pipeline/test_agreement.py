@@ -93,11 +93,11 @@ def test_classify_answers_as_evaluate_does(
 
 
 def test_the_page_answers_as_evaluate_does(expected: pd.DataFrame) -> None:
-    answers = {}
+    answers: dict[str, dict[str, float]] = {}
     for file in expected.index:
         answer = app.answer(Path.cwd(), "models:/tiny@candidate", Path(file).read_bytes())
         assert answer is not None
-        answers[file], explanation, _ = answer
+        answers[file], explanation, *_ = answer
         height, width, _ = read_preprocessing(Path("exports/tiny/assets", PREPROCESSING)).shape
         assert explanation is not None
         assert max(explanation.shape) == app.OVERLAY

@@ -20,11 +20,14 @@ class Fitted(NamedTuple):
         temperature: of the probabilities.
         distance: of features from those of the training data.
         scores: of the validation images, float32 (M,), sorted.
+        thresholds: of each class, float64 (classes,), where an image may have several labels: the
+            temperature is then 1, and the score of the features alone. None where it has one.
     """
 
     temperature: float
     distance: Distance
     scores: np.ndarray
+    thresholds: np.ndarray | None = None
 
     def threshold(self, accept: float) -> float:
         """The smallest score that so many validation images do not exceed, a share, 0..1."""
@@ -43,12 +46,14 @@ def threshold(scores: np.ndarray, accept: float) -> float:
 
 def write_fitted(fitted: Fitted, file: Path) -> None:
     """Writes ``.npz``, the same bytes for the same numbers."""
+    several: Any = {} if fitted.thresholds is None else {"thresholds": fitted.thresholds}
     np.savez(
         file,
         temperature=fitted.temperature,
         mean=fitted.distance.mean,
         whitening=fitted.distance.whitening,
         scores=fitted.scores,
+        **several,
     )
 
 
@@ -56,7 +61,9 @@ def read_fitted(file: Path) -> Fitted:
     """Reads what :func:`write_fitted` wrote."""
     with np.load(file, allow_pickle=False) as numbers:
         distance = Distance(numbers["mean"], numbers["whitening"])
-        return Fitted(float(numbers["temperature"]), distance, numbers["scores"])
+        return Fitted(
+            float(numbers["temperature"]), distance, numbers["scores"], numbers.get("thresholds")
+        )
 
 
 def score(probabilities: np.ndarray, features: np.ndarray, distance: Distance) -> np.ndarray:
@@ -72,6 +79,14 @@ def score(probabilities: np.ndarray, features: np.ndarray, distance: Distance) -
     return unlike.astype(np.float32)
 
 
+def score_of_features(features: np.ndarray, distance: Distance) -> np.ndarray:
+    """How unlike the training data images are that may have several labels, float32 (N,).
+
+    The distance of the features alone: no label at all is an answer as good as another.
+    """
+    return distance(features).astype(np.float32)
+
+
 def answering(
     model: keras.Model, fitted: Fitted, *, calibrate: bool, threshold: float
 ) -> keras.Model:
@@ -80,6 +95,7 @@ def answering(
     Args:
         model: takes uint8 (N, H, W, C) and gives probabilities.
         calibrate: whether the probabilities are those with the temperature. The score always is.
+            Of several labels an image, there is no temperature.
         threshold: the highest score that is accepted.
 
     Returns:
@@ -89,6 +105,14 @@ def answering(
     parts = with_features(model)
     image = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="images")
     probabilities, features = parts(image)
+    if fitted.thresholds is not None:
+        unlike = Unlike(fitted.distance, dtype="float32")(features)
+        outputs = {
+            "probabilities": probabilities,
+            "score": unlike,
+            "accepted": AtMost(threshold, dtype="float32")(unlike),
+        }
+        return keras.Model(image, outputs, name=model.name)
     calibrated = Temperature(fitted.temperature, dtype="float32")(probabilities)
     unlike = Score(fitted.distance, dtype="float32")([calibrated, features])
     outputs = {
@@ -123,6 +147,18 @@ class Score(keras.layers.Layer):
         probabilities, features = inputs
         whitened = ops.matmul(features - self.distance.mean, self.distance.whitening)
         return ops.sum(ops.square(whitened), axis=-1) + 1 - ops.max(probabilities, axis=-1)
+
+
+class Unlike(keras.layers.Layer):
+    """:func:`score_of_features` of features, (N,)."""
+
+    def __init__(self, distance: Distance, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.distance = distance
+
+    def call(self, features: Any) -> Any:
+        whitened = ops.matmul(features - self.distance.mean, self.distance.whitening)
+        return ops.sum(ops.square(whitened), axis=-1)
 
 
 class AtMost(keras.layers.Layer):

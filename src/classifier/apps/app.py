@@ -68,11 +68,14 @@ class Answer(NamedTuple):
         explanation: the Grad-CAM of the most probable class over the image, uint8 (H, W, 3), the
             longer side OVERLAY; None for networks without feature maps.
         accepted: whether the image shows one of the classes, as far as the model can tell.
+        labels: the classes above their thresholds, where an image may have several; None where it
+            has one.
     """
 
     probabilities: dict[str, float]
     explanation: np.ndarray | None
     accepted: bool
+    labels: list[str] | None = None
 
 
 def answer(root: Path, uri: str, content: bytes | np.ndarray) -> Answer | None:
@@ -107,7 +110,11 @@ def answer(root: Path, uri: str, content: bytes | np.ndarray) -> Answer | None:
             shown, size=scaled_to(shown.shape[:2], OVERLAY), channels=3, fit="crop"
         )
     by_class = dict(zip(exported.classes, map(float, probabilities), strict=True))
-    return Answer(by_class, explanation, bool(answers.accepted[0]))
+    labels = None
+    if exported.thresholds is not None:
+        above = np.flatnonzero(probabilities >= exported.thresholds)
+        labels = [exported.classes[at] for at in above[np.argsort(-probabilities[above])]]
+    return Answer(by_class, explanation, bool(answers.accepted[0]), labels)
 
 
 def about(root: Path, version: tracking.Version) -> str:
@@ -207,6 +214,9 @@ def build_page(root: Path) -> gr.Blocks:
         if answered is None:
             return [WAITING, gr.Label(visible=False), gr.Image(visible=False)]
         verdict = "" if answered.accepted else f"**{NONE_OF_THESE.capitalize()}.**"
+        if answered.labels is not None:
+            named = f"**{', '.join(answered.labels) or 'None of the labels'}**"
+            verdict = f"{named}\n\n{verdict}" if verdict else named
         explained = answered.explanation is not None
         return [
             gr.Markdown(verdict, visible=bool(verdict)),

@@ -119,6 +119,11 @@ def predict(arguments: argparse.Namespace) -> int:
     drawn = exported.drawn or classifier.drawn
     drawings = ", trained on drawings, which say nothing about photographs" if drawn else ""
     say(f"answers come from {exported.title}{drawings}")
+    if classifier.thresholds is not None and arguments.resume and arguments.format == "csv":
+        raise InputError(
+            "the model answers any number of labels, so that the rows of CSV do not say which "
+            "image is whole: use --format jsonl or parquet with --resume"
+        )
     options = {name: getattr(arguments, name) for name in ("format", "top", "fit", "like_mnist")}
     options["sha256"] = digest(exported.folder) if arguments.output else ""
     classifier, read = as_prepared(classifier, arguments.fit, like_mnist=arguments.like_mnist)
@@ -174,7 +179,11 @@ def main() -> None:
         help="files, folders, globs, folders in buckets (s3://…), or - for standard input",
     )
     parser.add_argument(
-        "--top", type=positive, default=3, metavar="K", help="classes per image (3)"
+        "--top",
+        type=positive,
+        default=3,
+        metavar="K",
+        help="classes per image (3); a model of several labels answers all above their thresholds",
     )
     parser.add_argument(
         "--format", choices=FORMATS, help="of the output (its suffix, else a table)"

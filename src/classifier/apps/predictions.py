@@ -27,6 +27,16 @@ class Prediction(NamedTuple):
     accepted: bool
 
 
+class Labelled(NamedTuple):
+    """All classes of an image whose probability is at or above their threshold, with their
+    probabilities, in decreasing order: any number of them. Else as of :class:`Prediction`."""
+
+    file: str
+    labels: list[tuple[str, float]]
+    score: float
+    accepted: bool
+
+
 class Unreadable(NamedTuple):
     """An image that cannot be read, and why, in one line."""
 
@@ -34,7 +44,7 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-Answer = Prediction | Unreadable
+Answer = Prediction | Labelled | Unreadable
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,8 @@ def classify(
         read: returns a file's encoded image, or its pixels uint8 (H, W[, C]), which have no other
             range. It is called in several threads, and raises ``ImageError`` for a file that
             cannot be read.
-        top: number of classes per image.
+        top: number of classes per image, of a model that answers one: another one answers all
+            that are above their thresholds.
         workers: number of threads that read and decode.
     """
     size = max(1, min(BATCH, VALUES // prod(classifier.shape)))
@@ -95,6 +106,12 @@ def _answers(
             yield Unreadable(file, str(pixels))
             continue
         probabilities, score, accepted = next(answers)
-        order = np.argsort(-probabilities, kind="stable")[:top]
+        order = np.argsort(-probabilities, kind="stable")
+        if (thresholds := classifier.thresholds) is not None:
+            above = [at for at in order if probabilities[at] >= thresholds[at]]
+            labels = [(classifier.classes[at], float(probabilities[at])) for at in above]
+            yield Labelled(file, labels, float(score), bool(accepted))
+            continue
+        order = order[:top]
         classes = [(classifier.classes[at], float(probabilities[at])) for at in order]
         yield Prediction(file, classes, float(score), bool(accepted))

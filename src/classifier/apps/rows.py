@@ -13,13 +13,14 @@ from math import isnan
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, TextIO
 
-from classifier.apps.predictions import Answer, Unreadable
+from classifier.apps.predictions import Answer, Labelled, Prediction, Unreadable
 from classifier.serving.loading import NONE_OF_THESE
 from classifier.support.atomic import atomic_path
 from classifier.support.errors import InputError
 
 COLUMNS = ("file", "rank", "class", "probability", "score", "accepted", "error")
 PART = 1000  # images of a Parquet file
+NO_LABEL = "no label"  # of an image of which no class is above its threshold
 
 
 class Finished(NamedTuple):
@@ -43,9 +44,15 @@ def table_line(answer: Answer, model: Mapping[str, Any]) -> str:
     """Nothing for an image that cannot be read."""
     if isinstance(answer, Unreadable):
         return ""
-    top = "   ".join(f"{name} {100 * probability:.1f} %" for name, probability in answer.top)
+    classes = classes_of(answer)
+    top = "   ".join(f"{name} {100 * probability:.1f} %" for name, probability in classes)
     unknown = "" if answer.accepted else f"{NONE_OF_THESE}   "
-    return f"{printable(answer.file)}   {unknown}{top}\n"
+    return f"{printable(answer.file)}   {unknown}{top or NO_LABEL}\n"
+
+
+def classes_of(answer: Prediction | Labelled) -> list[tuple[str, float]]:
+    """The classes of an answer with their probabilities, in decreasing order."""
+    return answer.labels if isinstance(answer, Labelled) else answer.top
 
 
 def csv_lines(answer: Answer, model: Mapping[str, Any]) -> str:
@@ -55,7 +62,7 @@ def csv_lines(answer: Answer, model: Mapping[str, Any]) -> str:
         numbers: dict[str, str] = {}
         if not isinstance(answer, Unreadable):
             numbers = {
-                "probability": f"{row['probability']:.6f}",
+                "probability": "" if row["class"] is None else f"{row['probability']:.6f}",
                 "score": "" if row["score"] is None else f"{row['score']:.4f}",
                 "accepted": str(row["accepted"]).lower(),
             }
@@ -68,14 +75,18 @@ def json_line(answer: Answer, model: Mapping[str, Any]) -> str:
     if isinstance(answer, Unreadable):
         row["error"] = answer.reason
     else:
-        row["top"] = [{"class": name, "probability": share} for name, share in answer.top]
+        shares = [{"class": name, "probability": share} for name, share in classes_of(answer)]
+        row["labels" if isinstance(answer, Labelled) else "top"] = shares
         row["score"] = None if isnan(answer.score) else answer.score
         row["accepted"] = answer.accepted
     return json.dumps(row | {"model": model}, ensure_ascii=False) + "\n"
 
 
 def rows(answer: Answer) -> list[dict[str, Any]]:
-    """A row a class, or one row with the reason why the image cannot be read; of COLUMNS."""
+    """A row a class, or one row with the reason why the image cannot be read; of COLUMNS.
+
+    An image of which no class is above its threshold has one row, without a class.
+    """
     file = printable(answer.file)
     if isinstance(answer, Unreadable):
         return [dict.fromkeys(COLUMNS) | {"file": file, "error": answer.reason}]
@@ -83,7 +94,7 @@ def rows(answer: Answer) -> list[dict[str, Any]]:
     rest = {"score": score, "accepted": answer.accepted, "error": None}
     return [
         {"file": file, "rank": rank, "class": name, "probability": probability, **rest}
-        for rank, (name, probability) in enumerate(answer.top, 1)
+        for rank, (name, probability) in enumerate(classes_of(answer) or [(None, None)], 1)
     ]
 
 

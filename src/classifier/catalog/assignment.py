@@ -26,6 +26,7 @@ from classifier.catalog.manifest import (
     find_duplicates,
 )
 from classifier.catalog.options import RareClasses, SplitOptions
+from classifier.catalog.several_labels import stratify_labels
 from classifier.support.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def assign_splits(
     *,
     near: pd.DataFrame | None = None,
     leaking: Literal["keep", "drop"] = "keep",
+    has: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Fills the split column; identical images, and images of a group, are in the same split.
 
@@ -53,6 +55,8 @@ def assign_splits(
         near: of :func:`classifier.catalog.near_duplicates.find_near_duplicates`: pairs of rows
             that are in the same split too.
         leaking: ``keep`` or ``drop`` near-duplicates of an official split in others.
+        has: whether each row has each label, 0 or 1, (N, classes), where an image may have several.
+            None where it has one. Rare labels are those of the caller to look after.
 
     Returns:
         The manifest, in the order of ``table``.
@@ -123,12 +127,16 @@ def assign_splits(
             split = by_hash(free, shares, options.seed)
         else:
             counts = counts_of(sizes, len(free))
-            divide = stratify_groups if grouped else stratify
-            split = divide(_as_given(free), counts, np.random.default_rng(options.seed))
+            rng = np.random.default_rng(options.seed)
+            if has is not None:
+                split = stratify_labels(free, has[table.index.get_indexer(free.index)], counts, rng)
+            else:
+                divide = stratify_groups if grouped else stratify
+                split = divide(_as_given(free), counts, rng)
             shares = {name: count / len(free) for name, count in counts.items()}
         filled = table.assign(split=split.reindex(table.index).fillna(table["split"]))
         filled.loc[removed, "split"] = DROPPED
-        rare = _rare(filled, [*apart])
+        rare = {} if has is not None else _rare(filled, [*apart])
         if not rare:
             break
         if options.rare_classes == "fail":

@@ -22,7 +22,9 @@ class RawImage(NamedTuple):
     group: str | None = None  # images of a group belong in one split
 
 
-def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
+def read_raw(
+    file: Path, format: str, classes: list[str], separator: str | None = None
+) -> Iterator[RawImage]:
     """Yields the images of ``classes`` in ``file``, and skips others.
 
     Beside an archive of images, or an index of photos in place, lies contents.csv, which says what
@@ -32,6 +34,8 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
         format: ``npz`` or ``folders``.
         classes: class names in the order of the labels, see
             :func:`classifier.formats.npz.classes_of_labels`.
+        separator: between the labels of an image, which may have several: all images are read, and
+            ``class_name`` has all labels. None where an image has one.
 
     Raises:
         ArchiveError, ArraysError: the file cannot be read, or a label has no class.
@@ -58,7 +62,7 @@ def read_raw(file: Path, format: str, classes: list[str]) -> Iterator[RawImage]:
         )
         for member in members:
             entry = entries.get(member.name)
-            if entry and entry.class_name in classes:
+            if entry and (separator or entry.class_name in classes):
                 content = member.read()
                 assert content is not None  # it is for files that are not wanted
                 split, group = entry.split or None, entry.group or None

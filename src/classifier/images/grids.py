@@ -67,13 +67,13 @@ def write_class_grids(
 
     Args:
         images: uint8 (N, H, W, 1 or 3), the training split.
-        labels: integers (N,).
+        labels: integers (N,); or (N, classes), 0 or 1, where an image may have several.
         classes: class names in the order of the labels.
         count: the largest number of images per grid.
     """
     (folder / "grids").mkdir()
     for label, name in enumerate(classes):
-        rows = np.flatnonzero(labels == label)
+        rows = np.flatnonzero(labels == label if labels.ndim == 1 else labels[:, label])
         slug = "".join(letter if letter.isalnum() else "-" for letter in name)
         title = f"{name}: {len(rows):,} images to train"
         path = folder / "grids" / f"{label}-{slug}.png"

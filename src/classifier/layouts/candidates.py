@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
+from classifier.formats.label_sets import names_of
 from classifier.formats.tables import Table, TableError, read_table
 from classifier.layouts.columns import Columns, find_columns
 from classifier.layouts.error import LayoutError
@@ -36,6 +37,8 @@ def candidates(files: Survey, wanted: Wanted, refused: list[str]) -> list[Candid
             refused.append(str(error))
             continue
         labels = set(candidate.table.column(candidate.columns.label)) - {""}
+        if wanted.separator:
+            labels = {name for text in labels for name in names_of(text, wanted.separator)}
         if len(labels) < 2:
             refused.append(f"{name}: has one label only in '{candidate.columns.label}'")
         elif not set(wanted.classes or []) <= labels:
@@ -50,9 +53,10 @@ def candidates(files: Survey, wanted: Wanted, refused: list[str]) -> list[Candid
 def _candidate(files: Survey, name: str, wanted: Wanted) -> Candidate:
     table = read_table(name, files.tables[name])
     columns = find_columns(name, table.columns, wanted.columns)
-    check_labels(table, columns)
+    if not wanted.separator:
+        check_labels(table, columns)
     root = common_folder([*files.images, name])
-    labels = by_table(files.images, [(table, columns)], root, files.place)
+    labels = by_table(files.images, [(table, columns)], root, files.place, wanted.separator)
     matched = set(files.images) - set(labels.surplus)
     return Candidate(table, columns, matched)
 

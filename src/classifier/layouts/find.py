@@ -3,6 +3,7 @@
 import logging
 
 from classifier.formats.contents import NO_IMAGE, TABLE, Entry
+from classifier.formats.label_sets import names_of
 from classifier.layouts.candidates import candidates, chosen_tables
 from classifier.layouts.classes import alike_below, by_class_folder
 from classifier.layouts.error import LayoutError
@@ -18,7 +19,7 @@ from classifier.layouts.splits import (
 )
 from classifier.layouts.summary import first_names
 from classifier.layouts.survey import Survey
-from classifier.layouts.table import by_table, check_labels
+from classifier.layouts.table import by_table, check_labels, check_separator
 from classifier.layouts.wanted import Found, Name, Wanted
 
 NAMED = 5  # files that a message names
@@ -36,6 +37,8 @@ def find_layout(files: Survey, wanted: Wanted) -> Found:
     refused: list[str] = []  # why a table is not used, for the hint
     found = _find(files, wanted, refused)
     names = {entry.class_name for entry in found.entries if not entry.passed_over}
+    if wanted.separator:
+        names = {name for text in names for name in names_of(text, wanted.separator)}
     if len(names) < 2:
         raise LayoutError(hint(found.layout, found.entries, files, refused))
     check_training(found.entries, files.place)
@@ -96,6 +99,11 @@ def _check_names(found: Found, files: Survey) -> None:
 
 
 def _layout(files: Survey, wanted: Wanted, refused: list[str]) -> Name:
+    if wanted.separator and (wanted.layout not in ("auto", "table") or wanted.pattern):
+        raise LayoutError(
+            "task multi_label takes the labels of an image from a table: set layout: table, and "
+            "leave out pattern"
+        )
     if wanted.layout != "auto":
         if wanted.layout == "pattern" and not wanted.pattern:
             raise LayoutError("layout: pattern needs a pattern: add pattern: '(?P<class>...)'")
@@ -108,7 +116,7 @@ def _layout(files: Survey, wanted: Wanted, refused: list[str]) -> Name:
         return wanted.layout
     if wanted.pattern:
         return "pattern"
-    if wanted.table or wanted.columns:
+    if wanted.table or wanted.columns or wanted.separator:
         return "table"
     tables = candidates(files, wanted, refused)
     with_labels = {name for candidate in tables for name in candidate.matched}
@@ -167,9 +175,12 @@ def _by_tables(files: Survey, wanted: Wanted, refused: list[str]) -> Found:
     tables = chosen_tables(files, wanted, refused)
     names = [table.name for table, _ in tables]
     root = common_folder([*files.images, *names])
-    for table, columns in tables:
-        check_labels(table, columns)
-    labels = by_table(files.images, tables, root, files.place)
+    if wanted.separator:
+        check_separator(tables, wanted.separator)
+    else:
+        for table, columns in tables:
+            check_labels(table, columns)
+    labels = by_table(files.images, tables, root, files.place, wanted.separator)
     named = ", ".join(names)
     lines = [
         f"{named}: {what}: {len(names_of):,} ({first_names(names_of, NAMED)})"

@@ -1,6 +1,7 @@
 """The layout ``splits``: split folders above class folders, or below them."""
 
 from classifier.formats.contents import OUTSIDE, Entry
+from classifier.formats.label_sets import names_of
 from classifier.layouts.error import LayoutError
 from classifier.layouts.spellings import split_of
 
@@ -51,9 +52,18 @@ def without_classes(entries: list[Entry], root: str) -> dict[str, int]:
     return counts
 
 
-def lacking(entries: list[Entry]) -> list[str]:
-    """A line for each class that one of the official splits lacks."""
-    pairs = {(entry.split, entry.class_name) for entry in entries if entry.split}
+def lacking(entries: list[Entry], separator: str | None = None) -> list[str]:
+    """A line for each class that one of the official splits lacks.
+
+    Args:
+        separator: between the labels of an image, which may have several; None where it has one.
+    """
+    pairs = {
+        (entry.split, name)
+        for entry in entries
+        if entry.split
+        for name in (names_of(entry.class_name, separator) if separator else [entry.class_name])
+    }
     splits = sorted({split for split, _ in pairs})
     return [
         f"the {split} split has no image of class '{name}'"

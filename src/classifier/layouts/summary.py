@@ -2,9 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from classifier.formats.contents import NOT_CHOSEN, TABLE, Entry
+from classifier.formats.label_sets import names_of
 
 CLASSES = 10  # that a line names
 FILES = 3  # that a line names
@@ -19,10 +21,14 @@ class Summary(NamedTuple):
     too_many: bool
 
 
-def summarize(entries: Sequence[Entry]) -> Summary:
+def summarize(entries: Sequence[Entry], separator: str | None = None) -> Summary:
     """The summary of all files of a dataset.
 
     Files that ``classes`` leaves out, and the tables of labels, do not count for the warning.
+
+    Args:
+        separator: between the labels of an image, which may have several, or none; an image then
+            counts for each. None where it has one.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: dict[str, list[str]] = defaultdict(list)
@@ -32,7 +38,8 @@ def summarize(entries: Sequence[Entry]) -> Summary:
         elif entry.passed_over != TABLE:
             reasons[entry.passed_over].append(entry.file)
     order = [split for split in ("train", "validation", "test", "") if split in counts]
-    images = [_by_class(split, counts[split]) for split in order]
+    by_class = partial(_by_label, separator=separator) if separator else _by_class
+    images = [by_class(split, counts[split]) for split in order]
     left_out = [
         f"passed over {len(files):,} ({reason}): {first_names(files, FILES)}"
         for reason, files in sorted(reasons.items())
@@ -46,6 +53,18 @@ def _by_class(split: str, counts: Counter[str]) -> str:
     classes = [f"{name} {count:,}" for name, count in sorted(counts.items())]
     named = split or "images"
     return f"{named} {counts.total():,}: {first_names(classes, CLASSES)}"
+
+
+def _by_label(split: str, counts: Counter[str], *, separator: str) -> str:
+    of_label: Counter[str] = Counter()
+    for text, images in counts.items():
+        of_label.update(dict.fromkeys(names_of(text, separator), images))
+    shown = _by_class(split, of_label).partition(": ")[2]
+    each = of_label.total() / counts.total()
+    return (
+        f"{split or 'images'} {counts.total():,}, of {each:.2f} labels on average: {shown}; "
+        f"without any label: {counts['']:,}"
+    )
 
 
 def first_names(names: Sequence[str], limit: int) -> str:

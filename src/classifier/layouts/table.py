@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from classifier.formats.contents import MISSING, NO_LABEL, Entry
+from classifier.formats.label_sets import as_text, names_of
 from classifier.formats.tables import Table
 from classifier.layouts.columns import Columns
 from classifier.layouts.error import LayoutError
@@ -88,8 +89,31 @@ def check_labels(table: Table, columns: Columns) -> None:
         )
 
 
+def check_separator(tables: list[tuple[Table, Columns]], separator: str) -> None:
+    """Checks that an image may have several labels.
+
+    Raises:
+        LayoutError: none has: the separator is in no row.
+    """
+    for table, columns in tables:
+        if any(separator in text for text in table.column(columns.label)):
+            return
+    table, columns = tables[0]
+    example = next(filter(None, table.column(columns.label)), "")
+    raise LayoutError(
+        f"{table.name}: no row of the column '{columns.label}' has the separator '{separator}', so "
+        f"that no image has several labels, for example '{example}': set separator to what is "
+        "between the labels, name another column, as columns: {label: ...}, or set task: "
+        "single_label"
+    )
+
+
 def by_table(
-    images: list[str], tables: list[tuple[Table, Columns]], root: str, place: str
+    images: list[str],
+    tables: list[tuple[Table, Columns]],
+    root: str,
+    place: str,
+    separator: str | None = None,
 ) -> Labels:
     """An entry for each image, by the rows of the tables.
 
@@ -99,6 +123,8 @@ def by_table(
     Args:
         root: the folder of images and tables, with a slash at its end, or empty.
         place: what messages call the folder or the archive.
+        separator: between the labels of an image, which may have several, or none; None: each has
+            one, and those without are passed over.
 
     Raises:
         LayoutError: a path is outside the root or could be two images, an image has two labels, a
@@ -142,8 +168,10 @@ def by_table(
             if not columns.split:
                 split = of_table or by_folder.get(name, "")
             identity = name.removeprefix(root)
+            if separator:
+                label = as_text(names_of(label, separator), separator)
             entry = Entry(name, identity, label, split, group)
-            if not label:
+            if not label and not separator:
                 entry = Entry(name, passed_over=NO_LABEL)
             earlier = found.setdefault(name, entry)
             if earlier != entry:

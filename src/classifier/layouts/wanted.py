@@ -9,6 +9,7 @@ from classifier.layouts.columns import Role
 
 Name = Literal["classes", "splits", "table", "pattern"]
 Layout = Literal["auto", Name]
+Task = Literal["single_label", "multi_label"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,9 @@ class Wanted:
     table: str | list[str] | None = None
     columns: Mapping[Role, str] = field(default_factory=dict)
     unmatched: Literal["warn", "fail"] = "warn"
+    separator: str | None = (
+        None  # of an image's labels, where it may have several; None: it has one
+    )
 
 
 class Found(NamedTuple):

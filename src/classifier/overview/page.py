@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from classifier.formats.label_sets import names_of
 from classifier.images.grids import write_grid
 from classifier.support.templates import templates
 
@@ -17,6 +18,7 @@ CLASSES = 20  # with a strip
 ROWS = 100  # of the table of classes
 PAIRS = 32  # in the picture
 BINS = 40
+NO_LABEL = "(no label)"
 HISTOGRAMS = {
     "longer": "longer side in pixels",
     "aspect": "aspect ratio, width / height",
@@ -55,6 +57,7 @@ def write_overview(
     pairs: pd.DataFrame,
     near: Mapping[str, Any],
     read: Read,
+    separator: str | None = None,
 ) -> None:
     """Writes to ``folder``: data.html, its body section.html for other pages, the pictures of
     both, and images.csv.
@@ -65,6 +68,8 @@ def write_overview(
         splits: class and split of every image, those of no split too; and ``correction``, if labels
             were corrected.
         pairs, near: of :func:`classifier.catalog.near_duplicates.read_near_duplicates`.
+        separator: between the labels of an image in ``class``, which may have several, or none:
+            it is shown with each. None where it has one.
     """
     images.to_csv(folder / IMAGES, index=False, lineterminator="\n")
     images = images.assign(
@@ -72,11 +77,12 @@ def write_overview(
         longer=images[["width", "height"]].max(axis=1),
         aspect=(images["width"] / images["height"]).round(3),
     )
-    shown = images.drop_duplicates("class")["class"][:CLASSES]
+    of_class = a_row_a_label(images, separator) if separator else images
+    shown = of_class.drop_duplicates("class")["class"][:CLASSES]
     pages = templates("classifier.overview")
     pages.filters["value"] = lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
     section = pages.get_template("section.html.jinja").render(
-        classes=class_table(splits),
+        classes=class_table(a_row_a_label(splits, separator) if separator else splits),
         rows=ROWS,
         total=len(images),
         sizes=size_text(images),
@@ -90,9 +96,10 @@ def write_overview(
         most_pairs=PAIRS,
         crossing=count_crossing(pairs),
         near=near,
-        strips=[class_strip(folder, images, name, read) for name in shown],
-        class_count=images["class"].nunique(),
+        strips=[class_strip(folder, of_class, name, read) for name in shown],
+        class_count=of_class["class"].nunique(),
         corrections=correction_counts(splits),
+        labels=label_text(images, separator) if separator else "",
     )
     (folder / SECTION).write_text(section, "utf-8")
     page = pages.get_template("data.html.jinja").render(title=title, section=section)
@@ -109,6 +116,26 @@ def class_table(splits: pd.DataFrame) -> pd.DataFrame:
     counts = counts.reindex(splits["class"].unique(), columns=columns, fill_value=0)
     counts["all"] = counts.sum(axis=1)
     return counts if len(counts) <= ROWS else counts.sort_values("all", kind="stable")[:ROWS]
+
+
+def a_row_a_label(table: pd.DataFrame, separator: str) -> pd.DataFrame:
+    """The rows as often as their images have labels, with one of them as ``class``, sorted by it.
+
+    An image without any label has one row, with NO_LABEL.
+    """
+    names = [names_of(text, separator) or [NO_LABEL] for text in table["class"]]
+    rows = table.copy()
+    rows["class"] = names
+    rows = rows.explode("class", ignore_index=True)
+    last = (rows["class"] == NO_LABEL).to_numpy()
+    return rows.iloc[np.lexsort((rows["class"].to_numpy(str), last))].reset_index(drop=True)
+
+
+def label_text(images: pd.DataFrame, separator: str) -> str:
+    """One line about the number of labels of an image."""
+    counts = images["class"].map(lambda text: len(names_of(text, separator))).value_counts()
+    named = [f"{images:,} with {number}" for number, images in sorted(counts.items())]
+    return f"Images by their number of labels: {', '.join(named)}."
 
 
 def correction_counts(splits: pd.DataFrame) -> dict[str, int] | None:

@@ -27,8 +27,17 @@ def reliability_table(
         A row per bin that is not empty: low, high (its edges), images, confidence (the mean
         probability of the predicted class, six significant digits), accuracy.
     """
-    confidence = rounded(probabilities.max(axis=1))
     correct = probabilities.argmax(axis=1) == labels
+    return by_probability(correct, rounded(probabilities.max(axis=1)), bins)
+
+
+def by_probability(correct: np.ndarray, confidence: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+    """The table of :func:`reliability_table`, of answers that are right or not.
+
+    Args:
+        correct: bool (N,).
+        confidence: the probability of each, 0..1, (N,), with three decimals.
+    """
     number = np.minimum((confidence * bins).astype(int), bins - 1)
     predictions = pd.DataFrame({"bin": number, "confidence": confidence, "accuracy": correct})
     table = predictions.groupby("bin").agg(
@@ -50,7 +59,11 @@ def expected_calibration_error(
     Naeini et al., Obtaining well calibrated probabilities using Bayesian binning, 2015.
     The arguments are those of :func:`reliability_table`.
     """
-    table = reliability_table(labels, probabilities, bins)
+    return error_of(reliability_table(labels, probabilities, bins))
+
+
+def error_of(table: pd.DataFrame) -> float:
+    """The expected calibration error of a table of :func:`by_probability`."""
     difference = (table["confidence"] - table["accuracy"]).abs()
     return float((difference * table["images"]).sum() / table["images"].sum())
 

@@ -1,7 +1,7 @@
 """Charts as PNG files, the same bytes for the same data."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +12,7 @@ from matplotlib import font_manager
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from classifier.images.fonts import bundled_font, fonts_for
 
@@ -48,16 +48,21 @@ def draw_confusion(counts: pd.DataFrame, path: Path, *, title: str) -> None:
     _write(figure, path)
 
 
-def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
+def draw_history(
+    history: pd.DataFrame, path: Path, *, title: str, panels: Sequence[str] = ("loss", "accuracy")
+) -> None:
     """Draws loss and accuracy of training and validation by epoch, and marks the best epoch.
 
     Args:
         history: a row per epoch: epoch, loss, val_loss, accuracy, val_accuracy, and kept, which
             is 1 for the best epoch.
+        panels: the metrics, each a panel.
     """
     best = int(history["epoch"][history["kept"] == 1].iloc[0])
-    figure, panels = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
+    figure, places = plt.subplots(
+        1, len(panels), figsize=(5 * len(panels), 3.6), layout="constrained"
+    )
+    for axes, name in zip(places, panels, strict=True):
         axes.plot(history["epoch"], history[name], color="#9aa7b5", label="training")
         axes.plot(history["epoch"], history[f"val_{name}"], color="#1f5fa8", label="validation")
         axes.axvline(best, color="#c44", linewidth=1, linestyle=":", label=f"best epoch: {best}")
@@ -69,11 +74,18 @@ def draw_history(history: pd.DataFrame, path: Path, *, title: str) -> None:
     _write(figure, path)
 
 
-def draw_reliability(tables: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+def draw_reliability(
+    tables: Mapping[str, pd.DataFrame],
+    path: Path,
+    *,
+    title: str,
+    names: tuple[str, str, str] = ("probability of the predicted class", "accuracy", "images"),
+) -> None:
     """Draws accuracy by confidence, a line per table, and below it a histogram of confidence.
 
     Args:
         tables: of :func:`classifier.reporting.calibration.reliability_table`, by legend text.
+        names: of the columns confidence, accuracy and images.
     """
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(5.4, 5.6), sharex=True, height_ratios=(3, 1), layout="constrained"
@@ -85,8 +97,8 @@ def draw_reliability(tables: Mapping[str, pd.DataFrame], path: Path, *, title: s
         lower.bar(
             table["low"], table["images"], widths, align="edge", color=colour, alpha=0.5, label=name
         )
-    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
-    lower.set(xlabel="probability of the predicted class", ylabel="images", yscale="log")
+    upper.set(ylabel=names[1], xlim=(0, 1), ylim=(0, 1.02))
+    lower.set(xlabel=names[0], ylabel=names[2], yscale="log")
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
     upper.legend(frameon=False, loc="upper left")
@@ -103,6 +115,52 @@ def draw_precision_recall(curves: Mapping[str, pd.DataFrame], path: Path, *, tit
     figure, axes = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
     for name, curve in curves.items():
         axes.plot(curve["recall"], curve["precision"], drawstyle="steps-post", label=name)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02), title=title)
+    axes.grid(alpha=0.25)
+    figure.legend(frameon=False, loc="outside lower center")
+    _write(figure, path)
+
+
+def draw_label_counts(counts: pd.DataFrame, path: Path, *, title: str) -> None:
+    """Draws for each class how many images with it are found and missed, and the false alarms.
+
+    Args:
+        counts: of :func:`classifier.reporting.multi_label.count_table`.
+    """
+    height = 1.6 + 0.42 * len(counts)
+    figure, axes = plt.subplots(figsize=(7.2, height), layout="constrained")
+    places = range(len(counts))
+    bars = (
+        ("found", "found", counts["found"] * 0, "#1f5fa8"),
+        ("missed", "missed", counts["found"], "#a9cbee"),
+        ("false_alarms", "false alarms", -counts["false_alarms"], "#c44"),
+    )
+    for column, name, left, colour in bars:
+        drawn = axes.barh(places, counts[column], left=left, color=colour, label=name)
+        shown = [f"{number:,}" if number else "" for number in counts[column]]
+        ink = "#333333" if column == "missed" else "white"
+        axes.bar_label(drawn, shown, label_type="center", color=ink, fontsize=8)
+    axes.axvline(0, color="#333333", linewidth=0.8)
+    axes.set(yticks=places, yticklabels=counts["class"], xlabel="test images", title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
+    axes.invert_yaxis()
+    figure.legend(frameon=False, loc="outside lower center", ncols=3)
+    _write(figure, path)
+
+
+def draw_label_curves(curves: Mapping[str, pd.DataFrame], path: Path, *, title: str) -> None:
+    """Draws precision by recall, a line per class, and a dot at the threshold of each.
+
+    Args:
+        curves: of :func:`classifier.reporting.label_pictures.label_curves`, by legend text.
+    """
+    height = 4.8 + 0.22 * len(curves)
+    figure, axes = plt.subplots(figsize=(6.4, height), layout="constrained")
+    for name, curve in curves.items():
+        (line,) = axes.plot(curve["recall"], curve["precision"], drawstyle="steps-post", label=name)
+        chosen = curve[curve["chosen"]]
+        axes.scatter(chosen["recall"], chosen["precision"], color=line.get_color(), zorder=3)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02), title=title)
     axes.grid(alpha=0.25)
     figure.legend(frameon=False, loc="outside lower center")

@@ -25,6 +25,13 @@ COLUMNS = ["corruption", "strength", "amount", "images", "accuracy", "low", "hig
 
 Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 Predict = Callable[[np.ndarray], np.ndarray]
+Right = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def most_probable(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether the most probable class is the label, bool (N,)."""
+    right: np.ndarray = probabilities.argmax(axis=1) == labels
+    return right
 
 
 class Corruption(NamedTuple):
@@ -44,18 +51,20 @@ def corruption_table(
     count: int,
     batch_size: int,
     seed: int,
+    right: Right = most_probable,
 ) -> pd.DataFrame:
     """The accuracy on a sample of the images, unchanged and under each corruption.
 
     Args:
         images: uint8 (N, H, W, C), with any number of channels.
-        labels: integers (N,).
+        labels: integers (N,), or (N, classes), 0 or 1, where an image may have several.
         correct: whether the unchanged images are predicted right, bool (N,).
         predict: gives the probabilities (B, classes) of uint8 images (B, H, W, C).
         count: images in the sample, see :func:`stratified_sample`; 0 leaves the table empty.
         batch_size: the most images in a call of ``predict``.
         seed: of the sample, and of noise, angles and places. An image gets the same noise at
             each strength, and in batches of any size.
+        right: whether answers are right, bool (B,), of probabilities and labels.
 
     Returns:
         A row for the unchanged images, whose corruption is ``none``, and one per corruption and
@@ -67,17 +76,17 @@ def corruption_table(
     if not len(rows):
         return pd.DataFrame(columns=COLUMNS)
     cases = [(name, at) for name in CORRUPTIONS for at in range(len(STRENGTHS))]
-    right = np.empty(len(rows) * len(cases), bool)  # all cases of an image are in a row
-    for start in range(0, len(right), batch_size):
-        numbers = range(start, min(start + batch_size, len(right)))
+    answers = np.empty(len(rows) * len(cases), bool)  # all cases of an image are in a row
+    for start in range(0, len(answers), batch_size):
+        numbers = range(start, min(start + batch_size, len(answers)))
         rows_of = [rows[number // len(cases)] for number in numbers]
         pixels = {row: np.asarray(images[row]) for row in dict.fromkeys(rows_of)}
         changed = [
             corrupt(pixels[row], *cases[number % len(cases)], seed=[seed, int(row)])
             for row, number in zip(rows_of, numbers, strict=True)
         ]
-        right[start : numbers.stop] = predict(np.stack(changed)).argmax(axis=1) == labels[rows_of]
-    totals = right.reshape(len(rows), -1).sum(axis=0)
+        answers[start : numbers.stop] = right(predict(np.stack(changed)), labels[rows_of])
+    totals = answers.reshape(len(rows), -1).sum(axis=0)
     table = [_row(UNCHANGED, "", "", int(correct[rows].sum()), len(rows))]
     for (name, at), total in zip(cases, totals.tolist(), strict=True):
         corruption = CORRUPTIONS[name]
@@ -101,9 +110,11 @@ def stratified_sample(labels: np.ndarray, correct: np.ndarray, count: int, seed:
     1977, chapter 8).
 
     Args:
-        labels: integers (N,).
+        labels: integers (N,), or (N, classes): a class is then all that have the same labels.
         correct: whether the images are predicted right, bool (N,).
     """
+    if labels.ndim == 2:
+        labels = np.unique(labels, axis=0, return_inverse=True)[1]
     count = min(count, len(labels))
     order = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels, correct))
     places = (np.arange(count) + 0.5) * len(labels) / max(1, count)

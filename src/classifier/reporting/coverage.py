@@ -10,17 +10,17 @@ each is as likely as another to be answered first, and the figures are what is e
 import numpy as np
 import pandas as pd
 
-from classifier.saved.rounding import rounded, significant
+from classifier.saved.rounding import significant
 
 STEPS = 20  # rows of the table
 
 
-def coverage_table(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+def coverage_table(correct: np.ndarray, confidence: np.ndarray) -> pd.DataFrame:
     """The accuracy by the share of the images that are answered.
 
     Args:
-        labels: integers (N,).
-        probabilities: (N, classes), 0..1.
+        correct: whether the answers are right, bool (N,).
+        confidence: the probability of each answer, 0..1, (N,), with three decimals.
 
     Returns:
         A row for each twentieth of the images: coverage (the share answered, from 1 down),
@@ -28,24 +28,24 @@ def coverage_table(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFram
         accuracy would be if all mistakes had the smallest probabilities. The last two have six
         significant digits.
     """
-    wrong = expected_mistakes(labels, probabilities)
-    confidence = np.sort(rounded(probabilities.max(axis=1)))[::-1]
+    wrong = expected_mistakes(correct, confidence)
+    surest = np.sort(confidence)[::-1]
     images = np.array(
-        [max(1, round(len(labels) * step / STEPS)) for step in range(STEPS, 0, -1)], int
+        [max(1, round(len(correct) * step / STEPS)) for step in range(STEPS, 0, -1)], int
     )
-    least = np.maximum(0, images - (len(labels) - round(wrong[-1])))
+    least = np.maximum(0, images - (len(correct) - round(wrong[-1])))
     return pd.DataFrame(
         {
             "coverage": [step / STEPS for step in range(STEPS, 0, -1)],
             "images": images,
-            "probability": confidence[images - 1],
+            "probability": surest[images - 1],
             "accuracy": [significant(share) for share in 1 - wrong[images - 1] / images],
             "ideal": [significant(share) for share in 1 - least / images],
         }
     )
 
 
-def coverage_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def coverage_metrics(correct: np.ndarray, confidence: np.ndarray) -> dict[str, float]:
     """Figures of :func:`coverage_table` with six significant digits.
 
     Returns:
@@ -53,10 +53,10 @@ def coverage_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str,
         risk of the k surest images, over all k, 0 is best; ideal_aurc, the smallest one with as
         many mistakes; accuracy_at_90, the accuracy of the 90 % that are surest.
     """
-    wrong = expected_mistakes(labels, probabilities)
-    answered = np.arange(1, len(labels) + 1)
-    least = np.maximum(0, answered - (len(labels) - round(wrong[-1])))
-    most = max(1, round(0.9 * len(labels)))
+    wrong = expected_mistakes(correct, confidence)
+    answered = np.arange(1, len(correct) + 1)
+    least = np.maximum(0, answered - (len(correct) - round(wrong[-1])))
+    most = max(1, round(0.9 * len(correct)))
     return {
         "aurc": significant(float((wrong / answered).mean())),
         "ideal_aurc": significant(float((least / answered).mean())),
@@ -64,10 +64,9 @@ def coverage_metrics(labels: np.ndarray, probabilities: np.ndarray) -> dict[str,
     }
 
 
-def expected_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def expected_mistakes(correct: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """The number of mistakes among the k surest images, for k from 1 to N; float64 (N,)."""
-    confidence = rounded(probabilities.max(axis=1))
-    wrong = pd.Series(probabilities.argmax(axis=1) != labels)
+    wrong = pd.Series(~correct)
     share = wrong.groupby(confidence).transform("mean")  # of those with the same probability
     ordered = share.to_numpy(float)[np.argsort(-confidence, kind="stable")]
     return np.cumsum(ordered)

@@ -1,6 +1,7 @@
 """How a model fails: on changed images, on parts of the test images, and how well it knows."""
 
 from collections.abc import Mapping
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from classifier.reporting.coverage import coverage_metrics, coverage_table
 from classifier.reporting.predictions import Predictions
 from classifier.reporting.slices import FEWEST, MEASURES, NAMES, slice_table, too_small
 from classifier.saved.rounding import significant
+from classifier.tasks.of_labels import task_of
 
 SHOWN = 40  # slices in the report
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)  # of the images answered, in the report
@@ -68,9 +70,11 @@ def find_failures(
         count=corruption_images,
         batch_size=batch_size,
         seed=seed,
+        right=partial(task_of(test.labels).right, thresholds=test.thresholds),
     )
     slices = slice_table(correct, features)
-    metrics: dict[str, Any] = {"coverage": coverage_metrics(test.labels, test.probabilities)}
+    confidence = test.table["probability"].to_numpy()
+    metrics: dict[str, Any] = {"coverage": coverage_metrics(correct, confidence)}
     if len(corruptions):
         unchanged, changed = corruptions.iloc[0], corruptions.iloc[1:]
         metrics["corruptions"] = {
@@ -83,7 +87,7 @@ def find_failures(
         "worse": int(slices["worse"].sum()),
         "too_small": too_small(features),
     }
-    coverage = coverage_table(test.labels, test.probabilities)
+    coverage = coverage_table(correct, confidence)
     return Failures(metrics, {"corruptions": corruptions, "slices": slices, "coverage": coverage})
 
 

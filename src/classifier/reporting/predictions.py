@@ -17,9 +17,10 @@ class Predictions(NamedTuple):
 
     Attributes:
         images: uint8 (N, H, W, C), memory-mapped or in shards.
-        labels: integers (N,).
+        labels: of the images' task: see :mod:`classifier.tasks`.
         probabilities: float32 (N, classes), 0..1.
-        table: of :func:`predictions_table`.
+        table: of :func:`predictions_table`; where an image may have several labels, of
+            :func:`classifier.reporting.multi_label.labels_table`, and the ids alone before.
         classes: class names in the order of the labels.
         features: of :func:`classifier.answers.features.with_features`, float32 (N, D).
     """
@@ -30,6 +31,7 @@ class Predictions(NamedTuple):
     table: pd.DataFrame
     classes: list[str]
     features: np.ndarray
+    thresholds: np.ndarray | None = None  # of each class, where an image may have several labels
 
 
 def predict_split(
@@ -45,7 +47,10 @@ def predict_split(
     index = read_manifest(normalized / "index.csv")
     probabilities, features = model.predict(_Batches(images, batch_size), verbose=0)
     ids = index["id"][index["split"] == split]
-    table = predictions_table(ids, labels, probabilities, classes)
+    if labels.ndim == 2:
+        table = pd.DataFrame({"id": ids.to_numpy()})
+    else:
+        table = predictions_table(ids, labels, probabilities, classes)
     return Predictions(images, labels, probabilities, table, classes, features)
 
 

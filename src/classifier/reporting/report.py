@@ -76,6 +76,14 @@ def summarize(metrics: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) ->
     """
     intervals = tables["intervals"].set_index("metric")
     low, high = (float(intervals[end]["accuracy"]) for end in ("low", "high"))
+    if "mean_average_precision" in metrics:
+        low, high = (float(intervals[end]["mean_average_precision"]) for end in ("low", "high"))
+        return (
+            f"Mean average precision **{metrics['mean_average_precision']:.4f}** ({low:.4f} to "
+            f"{high:.4f} with 95 % confidence) of {len(tables['classes'])} labels; all labels of "
+            f"{100 * metrics['accuracy']:.2f} % of {metrics['images']:,} test images are right. "
+            "More in the artifact `evaluation/report.html`."
+        )
     drawn = " **These images are drawings.**" if metrics["drawn"] else ""
     return (
         f"**{100 * metrics['accuracy']:.2f} %** of {metrics['images']:,} test images are right "
@@ -102,6 +110,7 @@ def render_report(
     leaked: Mapping[str, float],
     overview: str,
     origin: Mapping[str, str],
+    template: str = "report.html.jinja",
 ) -> str:
     """The report as HTML.
 
@@ -123,6 +132,7 @@ def render_report(
         leaked: of :func:`leaked_images`.
         overview: HTML, the section of :func:`classifier.overview.page.write_overview`.
         origin: commands, versions and hashes by name, which produced the model.
+        template: of the task, see :mod:`classifier.reporting.judging`.
     """
     pages = templates("classifier.reporting")
     pages.filters["percent"] = lambda share: "–" if isnan(share) else f"{100 * share:.2f} %"
@@ -132,7 +142,7 @@ def render_report(
         path.stem: base64.b64encode(path.read_bytes()).decode("ascii")
         for path in sorted(folder.glob("*.png"))
     }
-    return pages.get_template("report.html.jinja").render(
+    return pages.get_template(template).render(
         title=title,
         model=model,
         shape=shape,

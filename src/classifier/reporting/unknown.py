@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from classifier.answers.answers import Fitted, score
+from classifier.answers.answers import Fitted, score, score_of_features
 from classifier.answers.distance import fit_distance
 from classifier.answers.unknown import Kind, unknown_images
 from classifier.reporting.calibration import apply_temperature
@@ -26,7 +26,7 @@ def evaluate_unknown(
     normalized: Path,
     test: Predictions,
     validation: Predictions,
-    temperature: float,
+    temperature: float | None,
     *,
     kinds: Sequence[Kind],
     count: int,
@@ -38,7 +38,8 @@ def evaluate_unknown(
     Args:
         both: of :func:`classifier.answers.features.with_features`.
         normalized: the folder of the normalize stage.
-        temperature: of :func:`classifier.reporting.metrics.evaluate_predictions`.
+        temperature: of :func:`classifier.reporting.metrics.evaluate_predictions`; None where an
+            image may have several labels, and the score is of the features alone.
         kinds, count, seed: of the pictures of none of the classes, see
             :func:`classifier.answers.unknown.unknown_images`; ``count`` of each kind.
 
@@ -54,10 +55,12 @@ def evaluate_unknown(
     distance = fit_distance(np.concatenate(of_trained), validation.features)
 
     def scores(probabilities: np.ndarray, values: np.ndarray) -> np.ndarray:
+        if temperature is None:
+            return score_of_features(values, distance)
         return score(apply_temperature(probabilities, temperature), values, distance)
 
     usual = np.sort(scores(validation.probabilities, validation.features))
-    fitted = Fitted(temperature, distance, _four_digits(usual))
+    fitted = Fitted(temperature or 1.0, distance, _four_digits(usual), test.thresholds)
     known = rounded(scores(test.probabilities, test.features))
     tested: dict[str, np.ndarray] = {TEST: known}
     for kind in kinds:

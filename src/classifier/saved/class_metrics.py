@@ -62,6 +62,17 @@ class MacroF1(ClassMetric):
         return ops.sum(scores) / ops.maximum(_number_above_0(sizes), 1)
 
 
+@keras.saving.register_keras_serializable("classifier")
+class ExactMatch(keras.metrics.Mean):
+    """The share of images of which every label is right at a threshold of 0.5, 0..1: scikit-learn's
+    accuracy of several labels an image. Mixed labels are rounded."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch: labels 0..1 and probabilities, (B, classes) both."""
+        right = ops.equal(y_true >= 0.5, y_pred >= 0.5)
+        super().update_state(ops.cast(ops.all(right, axis=-1), self.dtype), sample_weight)
+
+
 def _number_above_0(counts: Any) -> Any:
     return ops.sum(ops.cast(counts > 0, counts.dtype))
 

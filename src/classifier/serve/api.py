@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, Counter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializeAsAny
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -33,6 +33,7 @@ from classifier.serve.models import Models
 from classifier.serve.monitoring import STAGES, Monitoring
 from classifier.serve.pictures import Bounds, Picture, Reader, decode
 from classifier.serve.refusal import RefusedError
+from classifier.serving.loading import SavedClassifier
 
 FILE = {"type": "string", "format": "binary"}
 BASE64 = {"type": "string", "format": "byte"}
@@ -83,6 +84,16 @@ class PictureAnswer(BaseModel):
     top: list[Guess]
 
 
+class LabelledAnswer(PictureAnswer):
+    """The answer of a model that knows several labels a picture.
+
+    ``labels`` are all classes at or above their thresholds: any number of them, also none. The
+    other fields are of the most probable classes, whatever their thresholds.
+    """
+
+    labels: list[Guess]
+
+
 class ModelVersion(BaseModel):
     """The model that answers."""
 
@@ -95,7 +106,7 @@ class Reply(BaseModel):
 
     request_id: str
     model: ModelVersion
-    answers: list[PictureAnswer]
+    answers: list[SerializeAsAny[LabelledAnswer | PictureAnswer]]
 
 
 class Problem(BaseModel):
@@ -242,7 +253,7 @@ def create_api(
             request_id=request.state.id,
             model=ModelVersion(name=name, version=loaded.version),
             answers=[
-                picture_answer(loaded.classifier.classes, picture.name, answer, top)
+                picture_answer(loaded.classifier, picture.name, answer, top)
                 for picture, answer in zip(pictures, answers, strict=True)
             ],
         )
@@ -356,19 +367,26 @@ def create_api(
     return api
 
 
-def picture_answer(classes: Sequence[str], file: str, answer: Answer, top: int) -> PictureAnswer:
+def picture_answer(
+    classifier: SavedClassifier, file: str, answer: Answer, top: int
+) -> PictureAnswer:
     """The answer to a picture as JSON, with the ``top`` most probable classes."""
-    probabilities = answer.probabilities
-    order = np.argsort(-probabilities, kind="stable")[:top]
+    probabilities, classes = answer.probabilities, classifier.classes
+    order = np.argsort(-probabilities, kind="stable")
     guesses = [Guess(name=classes[at], probability=float(probabilities[at])) for at in order]
-    return PictureAnswer(
+    one = PictureAnswer(
         file=file,
         name=guesses[0].name,
         probability=guesses[0].probability,
         accepted=answer.accepted,
         score=answer.score,
-        top=guesses,
+        top=guesses[:top],
     )
+    if classifier.thresholds is None:
+        return one
+    above = (probabilities >= classifier.thresholds)[order]
+    labels = [guess for guess, is_above in zip(guesses, above, strict=True) if is_above]
+    return LabelledAnswer(**dict(one), labels=labels)
 
 
 def rounded(probabilities: np.ndarray) -> list[float]:

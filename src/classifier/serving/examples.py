@@ -17,12 +17,16 @@ def write_examples(folder: Path, images: Images, labels: np.ndarray) -> list[Pat
 
     Args:
         images: uint8 (N, H, W, C), with C 1 or 3.
-        labels: integers (N,).
+        labels: integers (N,); or (N, classes), 0 or 1, where an image may have several.
 
     Returns:
         The files, at most MOST.
     """
-    chosen, first = np.unique(labels, return_index=True)
+    if labels.ndim == 2:
+        chosen = np.flatnonzero(labels.any(axis=0))
+        first = labels[:, chosen].argmax(axis=0)
+    else:
+        chosen, first = np.unique(labels, return_index=True)
     files = []
     for label, index in zip(chosen[:MOST], first[:MOST], strict=True):
         files.append(folder / EXAMPLES.format(label))

@@ -1,5 +1,6 @@
 """A trained model as a SavedModel of images, the same bytes for the same model."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 from classifier.images.preprocessing import read_preprocessing
 from classifier.serving.encoded import pixels_of
 from classifier.serving.examples import as_png
-from classifier.serving.outputs import Answers, as_answers
+from classifier.serving.outputs import Answers, as_answers, read_thresholds
 from classifier.support.errors import InputError
 
 ENCODED = "encoded"  # the signature of JPEG and PNG
@@ -30,17 +31,32 @@ class Classifier(tf.Module):
     has a class name per line. The asset ``preprocessing.json`` says how an image file becomes
     ``images`` (:class:`classifier.images.preprocessing.Preprocessing`).
 
+    Where an image may have several labels, the asset ``thresholds.json`` has the threshold of each
+    class, from which on it is answered. ``labels``, bool (N, classes), says which are, and
+    ``class_names`` has their names, a line each, empty for none.
+
     The weights are constants of the graph, for TensorFlow's constant folding
     (https://www.tensorflow.org/guide/graph_optimization): the default models take five sixths of
     the time that they take with variables. Such a model cannot be trained further, and must be
     smaller than 2 GB, the limit of protocol buffers.
     """
 
-    def __init__(self, model: keras.Model, classes_file: Path, preprocessing_file: Path):
+    def __init__(
+        self,
+        model: keras.Model,
+        classes_file: Path,
+        preprocessing_file: Path,
+        thresholds_file: Path | None = None,
+    ):
         super().__init__(name="classifier")
         self.classes_file = tf.saved_model.Asset(str(classes_file))
         self.preprocessing_file = tf.saved_model.Asset(str(preprocessing_file))
         classes = tf.constant(classes_file.read_text("utf-8").splitlines())
+        if thresholds_file is None:
+            named = partial(_most_probable, classes)
+        else:
+            self.thresholds_file = tf.saved_model.Asset(str(thresholds_file))
+            named = partial(_above, classes, tf.constant(read_thresholds(thresholds_file)))
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")
         weights = {id(variable): variable.numpy() for variable in model.weights}
 
@@ -62,8 +78,7 @@ class Classifier(tf.Module):
         @tf.function(input_signature=[images])
         def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
             answers = self._answer(images)
-            most_probable = tf.argmax(answers["probabilities"], axis=1)
-            return answers | {"class_names": tf.gather(classes, most_probable)}
+            return answers | named(answers["probabilities"])
 
         # The name ends in _bytes: so TensorFlow Serving's and Vertex AI's JSON has base64 there
         # (https://www.tensorflow.org/tfx/serving/api_rest#encoding_binary_values).
@@ -92,6 +107,19 @@ class Classifier(tf.Module):
             "serving_default": self.serve.get_concrete_function(),
             ENCODED: self.serve_encoded.get_concrete_function(),
         }
+
+
+def _most_probable(classes: tf.Tensor, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {"class_names": tf.gather(classes, tf.argmax(probabilities, axis=1))}
+
+
+def _above(
+    classes: tf.Tensor, thresholds: tf.Tensor, probabilities: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    labels = probabilities >= thresholds
+    every = tf.broadcast_to(classes, tf.shape(labels))
+    names = tf.strings.reduce_join(tf.ragged.boolean_mask(every, labels), axis=1, separator="\n")
+    return {"class_names": names, "labels": labels}
 
 
 def export_saved_model(classifier: Classifier, folder: Path) -> None:

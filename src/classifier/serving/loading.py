@@ -10,7 +10,7 @@ import numpy as np
 from classifier.images.preprocessing import PREPROCESSING, Preprocessing, read_preprocessing
 from classifier.serving.litert import LiteRTModel
 from classifier.serving.onnx_runtime import ONNXModel
-from classifier.serving.outputs import Answers, as_answers
+from classifier.serving.outputs import THRESHOLDS, Answers, as_answers, read_thresholds
 from classifier.support.errors import InputError
 
 LITERT, ONNX = "model.tflite", "model.onnx"
@@ -29,6 +29,8 @@ class SavedClassifier(NamedTuple):
         answer: a function from uint8 images (N, *shape) to their answers.
         preprocessing: makes uint8 ``shape`` of an image file, as for training.
         drawn: whether it was trained on drawings (DRAWINGS).
+        thresholds: of each class, float32 (classes,), from which on it is answered, where an image
+            may have several labels. None where it has one, the most probable.
     """
 
     shape: tuple[int, int, int]
@@ -36,6 +38,7 @@ class SavedClassifier(NamedTuple):
     answer: Callable[[np.ndarray], Answers]
     preprocessing: Preprocessing
     drawn: bool = False
+    thresholds: np.ndarray | None = None
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The probabilities alone, float32 (N, classes)."""
@@ -60,7 +63,8 @@ def load_classifier(folder: Path) -> SavedClassifier:
     model = LiteRTModel(file) if file.name == LITERT else ONNXModel(file)
     classes = names.read_text("utf-8").splitlines()
     preprocessing = _preprocessing(folder, names.with_name(PREPROCESSING), model.shape)
-    return SavedClassifier(model.shape, classes, model, preprocessing, drawn)
+    thresholds = _thresholds(names)
+    return SavedClassifier(model.shape, classes, model, preprocessing, drawn, thresholds)
 
 
 def load_saved_model(folder: Path) -> SavedClassifier:
@@ -88,7 +92,13 @@ def load_saved_model(folder: Path) -> SavedClassifier:
     shape = height, width, channels
     classes = names.read_text("utf-8").splitlines()
     preprocessing = _preprocessing(folder, names.with_name(PREPROCESSING), shape)
-    return SavedClassifier(shape, classes, answer, preprocessing)
+    thresholds = _thresholds(names)
+    return SavedClassifier(shape, classes, answer, preprocessing, thresholds=thresholds)
+
+
+def _thresholds(names: Path) -> np.ndarray | None:
+    file = names.with_name(THRESHOLDS)
+    return read_thresholds(file) if file.is_file() else None
 
 
 def _preprocessing(folder: Path, file: Path, shape: tuple[int, int, int]) -> Preprocessing:

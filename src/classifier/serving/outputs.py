@@ -1,9 +1,13 @@
 """What an exported model answers, from its outputs in any runtime."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+THRESHOLDS = "thresholds.json"  # by class; models of several labels an image alone have this file
 
 
 class Answers(NamedTuple):
@@ -20,6 +24,11 @@ class Answers(NamedTuple):
     probabilities: np.ndarray
     score: np.ndarray
     accepted: np.ndarray
+
+
+def read_thresholds(file: Path) -> np.ndarray:
+    """The threshold of each class, float32 (classes,), of a file of the classes in their order."""
+    return np.array([*json.loads(file.read_text("utf-8")).values()], np.float32)
 
 
 def as_answers(outputs: Mapping[str, Any]) -> Answers:

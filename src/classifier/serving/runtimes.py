@@ -12,6 +12,7 @@ import time
 import traceback
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,8 +35,10 @@ from classifier.serving.onnx_runtime import ONNXModel
 from classifier.serving.outputs import Answers, as_answers
 from classifier.storage.splits import Images, batches
 from classifier.support.errors import InputError
+from classifier.tasks.of_labels import task_of
 
 Predict = Callable[[np.ndarray], Answers]  # of uint8 (N, H, W, C)
+Right = Callable[[np.ndarray], np.ndarray]  # of probabilities (N, classes)
 BATCH, PNGS = 64, 16  # images at a time; those that are encoded to check a signature
 log = logging.getLogger(__name__)
 CALIBRATION = 256  # images, from which int8 takes the ranges of activations
@@ -153,6 +156,7 @@ def export_runtimes(
     *,
     images: Images,
     labels: np.ndarray,
+    thresholds: np.ndarray | None = None,
     calibration: Images,
     validation: Images,
     limit: float,
@@ -167,7 +171,8 @@ def export_runtimes(
         names: keys of RUNTIMES.
         answering: makes the Keras model, of a threshold of its score: see
             :func:`classifier.answers.answers.answering`.
-        images, labels: uint8 (N, H, W, C) and integers (N,), the whole test split.
+        images, labels: uint8 (N, H, W, C), and those of the task, the whole test split.
+        thresholds: of each class, where an image may have several labels: it is right as a whole.
         calibration: uint8 (N, H, W, C), training images; CALIBRATION of them are used.
         validation: uint8 (N, H, W, C), the validation split.
         limit: the threshold of the score, for runtimes that compute in float32.
@@ -189,11 +194,12 @@ def export_runtimes(
     assets = {file.name: file.read_text("utf-8") for file in sorted((folder / "assets").iterdir())}
     folder_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     signatures = tf.saved_model.load(folder).signatures
+    right = partial(task_of(labels).right, labels=labels, thresholds=thresholds)
 
     def answer(batch: np.ndarray) -> Answers:
         return as_answers(signatures["serving_default"](images=tf.constant(batch)))
 
-    measured = measure(answer, images, labels, expected)
+    measured = measure(answer, images, right, expected)
     check_difference("the SavedModel", measured["largest_difference"], tolerance)
     check_score_difference("the SavedModel", measured["score_difference"])
     check_encoded(signatures[ENCODED], np.asarray(images[:PNGS]), expected, tolerance)
@@ -223,7 +229,7 @@ def export_runtimes(
                 raise
             reason = " ".join(str(error).split())[:400]
             raise InputError(f"{model.name} cannot be exported for {name}: {reason}") from error
-        measured = measure(predict, images, labels, expected)
+        measured = measure(predict, images, right, expected)
         if runtime.exact:
             check_difference(name, measured["largest_difference"], tolerance)
             check_score_difference(name, measured["score_difference"])
@@ -250,13 +256,12 @@ def _check_loss(name: str, lost: float, accuracy_loss: float) -> None:
         )
 
 
-def measure(
-    predict: Predict, images: Images, labels: np.ndarray, expected: Answers
-) -> dict[str, float]:
+def measure(predict: Predict, images: Images, right: Right, expected: Answers) -> dict[str, float]:
     """Compares the predictions of a runtime with the Keras model's, and measures their time.
 
     Args:
-        images, labels: uint8 (N, H, W, C) and integers (N,).
+        images: uint8 (N, H, W, C).
+        right: whether the answers to all images are right, bool (N,), of their probabilities.
         expected: the Keras model's answers for the images.
 
     Returns:
@@ -266,11 +271,11 @@ def measure(
     """
     answers = _in_batches(predict, images)
     probabilities = answers.probabilities
-    accuracy = float((probabilities.argmax(axis=1) == labels).mean())
+    accuracy = float(right(probabilities).mean())
     batch = np.resize(images[:BATCH], (BATCH, *images.shape[1:]))
     return {
         "accuracy": accuracy,
-        "accuracy_lost": float((expected.probabilities.argmax(axis=1) == labels).mean()) - accuracy,
+        "accuracy_lost": float(right(expected.probabilities).mean()) - accuracy,
         "largest_difference": float(np.abs(probabilities - expected.probabilities).max()),
         "score_difference": score_difference(answers.score, expected.score),
         "accepted": float(answers.accepted.mean()),

@@ -1,12 +1,13 @@
 """What a dataset is, and the sources that it can come from."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from classifier.formats.npz import ArrayName
 from classifier.layouts.columns import Role
-from classifier.layouts.wanted import Layout, Wanted
+from classifier.layouts.wanted import Layout, Task, Wanted
 from classifier.sources.source import Obtainable
 from classifier.support.limits import NESTED, ClassName, Count, ValueRange
 
@@ -32,6 +33,8 @@ class Dataset(Obtainable):
     table: str | list[str] | None = None
     columns: dict[Role, str] | None = None
     unmatched: Literal["warn", "fail"] = "warn"
+    task: Task = "single_label"
+    separator: Annotated[str, Field(min_length=1)] = ";"  # of multi_label
 
     @property
     def takes_folder(self) -> bool:
@@ -43,6 +46,11 @@ class Dataset(Obtainable):
         return "folders" if self.format == "folders" else "npz"
 
     @property
+    def label_separator(self) -> str | None:
+        """Between the labels of an image, which may have several; None where it has one."""
+        return self.separator if self.task == "multi_label" else None
+
+    @property
     def wanted(self) -> Wanted:
         """What is said of the layout."""
         return Wanted(
@@ -52,4 +60,5 @@ class Dataset(Obtainable):
             table=self.table,
             columns=self.columns or {},
             unmatched=self.unmatched,
+            separator=self.label_separator,
         )

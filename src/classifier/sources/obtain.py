@@ -17,6 +17,7 @@ from classifier.formats.contents import (
 )
 from classifier.formats.idx import idx_files, read_idx_files
 from classifier.formats.in_place import write_index
+from classifier.formats.label_sets import as_text, names_of
 from classifier.formats.npz import (
     Arrays,
     array_names,
@@ -56,8 +57,20 @@ def obtain(dataset: Dataset, kind: str, destination: Path, access: Access) -> So
     Raises:
         InputError: no source has the file; see :func:`classifier.sources.fetch.fetch_first`.
     """
+    _check_task(dataset)
     place = partial(verify_and_place, dataset, destination=destination)
     return fetch_first(dataset, kind, destination, access, place)
+
+
+def _check_task(dataset: Dataset) -> None:
+    """Refuses several labels an image where no table can have them."""
+    if dataset.label_separator and dataset.format != "folders":
+        raise InputError(
+            f"task is multi_label, but the dataset is of {dataset.format} arrays, which have one "
+            "label an image: give images and a table of their labels"
+        )
+    if dataset.label_separator and any(source.parts for source in dataset.sources):
+        raise InputError("task is multi_label, which merged sources do not have: give one source")
 
 
 def index_in_place(dataset: Dataset, kind: str, destination: Path, access: Access) -> Source:
@@ -72,6 +85,7 @@ def index_in_place(dataset: Dataset, kind: str, destination: Path, access: Acces
     for source in dataset.sources:
         if kind in ("auto", source.kind):
             _check_in_place(dataset, source, source.kind)
+    _check_task(dataset)
     place = partial(_place_index, dataset, destination=destination)
     return fetch_first(dataset, kind, destination, access, place)
 
@@ -194,7 +208,7 @@ def _list_files(dataset: Dataset, path: Path, place: str, *, max_bytes: int) -> 
     found = find_layout(files, dataset.wanted)
     entries = _chosen(dataset, found.entries)
     log.info("%s: layout %s", dataset.name, f"{found.layout} {found.detail}".strip())
-    report(dataset.name, entries)
+    report(dataset.name, entries, dataset.label_separator)
     return entries
 
 
@@ -205,6 +219,8 @@ def _chosen(dataset: Dataset, entries: list[Entry]) -> list[Entry]:
     chosen = set(dataset.classes)
     if len(chosen) < max(2, len(dataset.classes)):
         raise LayoutError(f"classes is {dataset.classes}: must be two or more different classes")
+    if dataset.label_separator:
+        return _with_chosen_labels(dataset, entries, dataset.label_separator)
     counts = Counter(entry.class_name for entry in entries if not entry.passed_over)
     missing = [name for name in dataset.classes if name not in counts]
     if missing:
@@ -223,23 +239,55 @@ def _chosen(dataset: Dataset, entries: list[Entry]) -> list[Entry]:
     ]
 
 
+def _with_chosen_labels(dataset: Dataset, entries: list[Entry], separator: str) -> list[Entry]:
+    """The entries without the labels that are not among the dataset's: no image is left out."""
+    chosen = dataset.classes or []
+    counts = Counter(
+        name
+        for entry in entries
+        if not entry.passed_over
+        for name in names_of(entry.class_name, separator)
+    )
+    missing = [name for name in chosen if name not in counts]
+    if missing:
+        raise ArchiveError(f"no images with the label {', '.join(missing)} inside")
+    if others := sorted(set(counts) - set(chosen)):
+        log.warning(
+            "%s: left out %s labels that are not in classes, and no image: %s",
+            dataset.name,
+            f"{sum(counts[name] for name in others):,}",
+            ", ".join(others),
+        )
+
+    def kept(text: str) -> str:
+        return as_text(set(names_of(text, separator)) & set(chosen), separator)
+
+    return [
+        entry if entry.passed_over else entry._replace(class_name=kept(entry.class_name))
+        for entry in entries
+    ]
+
+
 def _not_chosen(entry: Entry) -> Entry:
     return Entry(entry.file, passed_over=NOT_CHOSEN)
 
 
-def report(name: str, entries: list[Entry]) -> None:
+def report(name: str, entries: list[Entry], separator: str | None = None) -> None:
     """Logs how many images are taken, by class and split, and which files are passed over, and why.
 
     Many files that are passed over, and a class that a split lacks, are warnings.
+
+    Args:
+        separator: between the labels of an image, which may have several; None where it has one.
     """
-    summary = summarize(entries)
+    summary = summarize(entries, separator)
     for line in summary.images:
         log.info("%s: %s", name, line)
     for line in summary.passed_over:
         log.log(logging.WARNING if summary.too_many else logging.INFO, "%s: %s", name, line)
     if summary.too_many:
         log.warning("%s: more than 5 %% of the files are passed over: see %s", name, CONTENTS)
-    for line in lacking(entries):
+    for line in lacking(entries, separator):
         log.warning("%s: %s", name, line)
 
 
@@ -258,6 +306,8 @@ def describe(dataset: Dataset, source: Source, path: Path) -> dict[str, object]:
         "homepage": dataset.homepage,
         "license": dataset.license,
     }
+    if dataset.label_separator:
+        description |= {"task": dataset.task, "separator": dataset.label_separator}
     if dataset.value_range:
         description["value_range"] = dataset.value_range
     return description
@@ -269,4 +319,6 @@ def class_names(dataset: Dataset, path: Path) -> list[str]:
         arrays = read_npz(path, max_bytes=dataset.max_bytes)
         return list(classes_of_labels(arrays, dataset.classes).values())
     names = {entry.class_name for entry in taken(read_contents(path.with_name(CONTENTS))).values()}
+    if dataset.label_separator:
+        names = {name for text in names for name in names_of(text, dataset.label_separator)}
     return sorted(names)

@@ -3,7 +3,7 @@
 ``train-00000-of-00004.tfrecord`` and so on have one ``tf.train.Example`` per image, in row order:
 
 - ``image``: bytes, the uint8 pixels (H, W, C) in C order;
-- ``label``: int64.
+- ``label``: int64, one, or one of 0 or 1 for each class where an image may have several.
 
 ``train_shards.json`` has the shape of the images, and the number of images and bytes per shard.
 ``train_offsets.npy``, int64 (N,), has the offset of each record in its shard. Other readers of
@@ -60,8 +60,8 @@ class ShardWriter:
         self._offsets = array("q")
         self._file: Any = None  # TensorFlow's writer of the last shard
 
-    def append(self, pixels: np.ndarray, label: int) -> None:
-        """Appends one image, uint8 of the writer's ``shape``, and its label.
+    def append(self, pixels: np.ndarray, label: int | np.ndarray) -> None:
+        """Appends one image, uint8 of the writer's ``shape``, and its label or labels.
 
         Raises:
             ValueError: the image has another shape or dtype.
@@ -72,7 +72,9 @@ class ShardWriter:
             self._begin_shard()
         feature = {
             "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[pixels.tobytes()])),
-            "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)])),
+            "label": tf.train.Feature(
+                int64_list=tf.train.Int64List(value=np.ravel(label).tolist())
+            ),
         }
         example = tf.train.Example(features=tf.train.Features(feature=feature))
         record = example.SerializeToString(deterministic=True)

@@ -20,8 +20,10 @@ Storage = Literal["arrays", "tfrecord"]
 @contextmanager
 def write_split(
     folder: Path, split: str, shape: tuple[int, ...], *, storage: Storage, shard_bytes: int
-) -> Iterator[Callable[[np.ndarray, int], None]]:
+) -> Iterator[Callable[[np.ndarray, int | np.ndarray], None]]:
     """Yields a function that appends one image, uint8 of ``shape``, and its label.
+
+    The label is an integer; or integers (classes,), 0 or 1, where an image may have several.
 
     The images are written at once, the labels when the block ends.
 
@@ -32,29 +34,38 @@ def write_split(
         shard_bytes: the largest size of the pixels in one shard, in bytes.
     """
     labels = array("H")
+    label_shape: tuple[int, ...] = ()
+
+    def keep(label: int | np.ndarray) -> None:
+        nonlocal label_shape
+        label_shape = np.shape(label)
+        labels.extend(np.ravel(label).tolist())
+
     if storage == "tfrecord":
         from classifier.storage.shards import ShardWriter
 
         with ShardWriter(folder, split, shape, shard_bytes=shard_bytes) as shards:
 
-            def append(pixels: np.ndarray, label: int) -> None:
+            def append(pixels: np.ndarray, label: int | np.ndarray) -> None:
                 shards.append(pixels, label)
-                labels.append(label)
+                keep(label)
 
             yield append
     else:
         with ArrayWriter(folder / f"{split}.npy", shape) as rows:
 
-            def append(pixels: np.ndarray, label: int) -> None:
+            def append(pixels: np.ndarray, label: int | np.ndarray) -> None:
                 rows.append(pixels)
-                labels.append(label)
+                keep(label)
 
             yield append
-    np.save(folder / f"{split}_labels.npy", np.array(labels, np.uint16))
+    np.save(folder / f"{split}_labels.npy", np.array(labels, np.uint16).reshape(-1, *label_shape))
 
 
 def read_split(folder: Path, split: str) -> tuple[Images, np.ndarray]:
     """Opens a split: images, uint8 (N, H, W, C), and labels, uint8 or uint16 (N,).
+
+    Where an image may have several labels, they are uint16 (N, classes), 0 or 1.
 
     The images are a memory-mapped array, or shards that are read by row.
 

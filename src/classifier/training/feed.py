@@ -20,6 +20,8 @@ from classifier.augmentation.policy import augment, shardable
 from classifier.storage.sharded_images import ShardedImages
 from classifier.storage.splits import Images
 from classifier.support.errors import InputError
+from classifier.tasks.of_labels import task_of
+from classifier.tasks.task import Task
 from classifier.training import streaming
 from classifier.training.options import Sampling
 from classifier.training.sampling import balanced_rows
@@ -34,7 +36,7 @@ class TrainingFeed:
     Attributes:
         images: uint8 (N, H, W, C); an array is held in memory, shards are streamed, and shuffled
             as :mod:`classifier.training.streaming` says.
-        labels: integers (N,).
+        labels: of the images' task, see :mod:`classifier.tasks`.
         classes: the number of classes.
         batch_size: the most images of a step. The steps of an epoch have as many images as there
             are, each once unless ``sampling`` says otherwise, and differ by one image at most, the
@@ -79,7 +81,12 @@ class TrainingFeed:
     @property
     def counts(self) -> np.ndarray:
         """Images of each class, integers (classes,)."""
-        return np.bincount(self.labels, minlength=self.classes)
+        return self.task.counts(self.labels, self.classes)
+
+    @property
+    def task(self) -> Task:
+        """What the labels are for."""
+        return task_of(self.labels)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -165,7 +172,7 @@ class TrainingFeed:
             if isinstance(self.images, ShardedImages)
             else _Array(self.images)
         )
-        labels = tf.constant(np.asarray(self.labels, np.int64))
+        labels, task = tf.constant(np.asarray(self.labels, np.int64)), self.task
         balanced = balanced_rows(self.labels, self.classes) if self.sampling == "balanced" else None
 
         # AutoGraph would take a second to translate functions that have no control flow of tensors.
@@ -189,7 +196,7 @@ class TrainingFeed:
             shard = Shard(size * context.input_pipeline_id, size, count)
             pixels, rows = source.pixels_and_rows(shard.of(part) if early else part)
             images = augment(pixels, self.layers, seed, shard if early else None)
-            targets = tf.one_hot(tf.gather(labels, rows), self.classes)
+            targets = task.targets(tf.gather(labels, rows), self.classes)
             if self.mixing is not None:
                 # With the same seed, mixing would draw what the first layer drew.
                 other_seed = tf.random.experimental.stateless_fold_in(seed, 1)
@@ -263,17 +270,19 @@ class _Shards:
 def evaluation_batches(
     images: Images, labels: np.ndarray, *, classes: int, batch_size: int = 256
 ) -> tf.data.Dataset:
-    """The images in order, as (uint8 (B, H, W, C), float32 one-hot (B, classes)).
+    """The images in order, as (uint8 (B, H, W, C), float32 (B, classes)): one-hot, or 0
+    and 1 where an image may have several labels.
 
     Every image comes once; the last batch may be shorter.
     """
+    task = task_of(labels)
     if isinstance(images, ShardedImages):
         numbers = tf.constant(np.asarray(labels, np.int64))
         pairs = streaming.in_order(images, workers=1).map(
-            lambda pixels, row: (pixels, tf.one_hot(numbers[row], classes))
+            lambda pixels, row: (pixels, task.targets(numbers[row], classes))
         )
     else:
-        targets = tf.one_hot(labels, classes)
+        targets = task.targets(labels, classes)
         pairs = tf.data.Dataset.from_tensor_slices((np.asarray(images), targets))
     return pairs.batch(batch_size).prefetch(2).with_options(_options(1))
 

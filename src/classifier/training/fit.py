@@ -8,7 +8,6 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
-from classifier.saved.class_metrics import CLASS_METRICS
 from classifier.support.directions import higher_is_better
 from classifier.support.errors import InputError
 from classifier.training.callbacks import Row, StopOnNaN, training_callbacks
@@ -119,12 +118,10 @@ def fit(
 
 def compile_for(model: keras.Model, phase: Phase, feed: TrainingFeed, options: FitOptions) -> None:
     """Compiles the model, or the head alone, for a phase."""
-    name = options.monitor.removeprefix("val_")
-    monitored = [CLASS_METRICS[name](feed.classes, name)] if name in CLASS_METRICS else []
     model.compile(
         phase.optimizer,
         loss=phase.loss,
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy"), *monitored],
+        metrics=feed.task.metrics(feed.classes, options.monitor.removeprefix("val_")),
         jit_compile=options.jit_compile,
         steps_per_execution=min(feed.steps_per_epoch, options.steps_per_execution),
     )

@@ -8,6 +8,10 @@ import tensorflow as tf
 
 from classifier.support.errors import InputError
 from classifier.support.limits import FractionBelow1, NonNegative, Positive, checked
+from classifier.tasks.single_label import SingleLabel
+from classifier.tasks.task import Task
+
+SINGLE_LABEL = SingleLabel()
 
 
 @checked
@@ -24,17 +28,22 @@ def focal(
     )
 
 
-def check_loss(loss: Any, classes: int) -> None:
+def check_loss(loss: Any, classes: int, task: Task = SINGLE_LABEL) -> None:
     """Checks before the first step that the loss can be computed and that a model can be saved
     with it.
 
     Raises:
-        InputError: it is no Keras loss, it is no finite number for equal probabilities, or Keras
-            cannot load it again.
+        InputError: it is no Keras loss, or one for another task, it is no finite number for equal
+            probabilities, or Keras cannot load it again.
     """
     kind = type(loss).__name__
     if not isinstance(loss, keras.losses.Loss):
         raise InputError(f"loss: it is of type {kind}: return a keras.losses.Loss")
+    if task.refuses_loss(kind):
+        raise InputError(
+            f"loss: {kind} is for one label an image, and these may have several: set "
+            f"train.groups.loss to {' or '.join(task.losses)}"
+        )
     labels = np.eye(classes, dtype=np.float32)
     try:
         value = float(loss(labels, np.full_like(labels, 1 / classes)))

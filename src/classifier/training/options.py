@@ -32,7 +32,13 @@ class FitOptions:
 
     epochs: Count
     monitor: Literal[
-        "val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_loss", "accuracy", "loss"
+        "val_accuracy",
+        "val_balanced_accuracy",
+        "val_macro_f1",
+        "val_pr_auc",
+        "val_loss",
+        "accuracy",
+        "loss",
     ]
     patience: Count | None
     class_weight: ClassWeight

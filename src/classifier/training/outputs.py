@@ -11,24 +11,27 @@ import numpy as np
 
 from classifier.storage.splits import Images
 from classifier.support.errors import InputError
+from classifier.tasks.single_label import SingleLabel
+from classifier.tasks.task import Task
 
 CHECKED = 8  # images
-TOLERANCE = 0.02  # of a sum: a softmax in bfloat16 has an error of 0.004, one in float16 of 0.0005
+SINGLE_LABEL = SingleLabel()
 
 
-def check_outputs(model: Any, images: Images, classes: int) -> None:
+def check_outputs(model: Any, images: Images, classes: int, task: Task = SINGLE_LABEL) -> None:
     """Checks the outputs of the model for the first images; changes nothing in it.
 
     Args:
         images: uint8 (N, H, W, C).
+        task: says what probabilities are.
 
     Raises:
         InputError: the model is not a Keras model that returns (N, classes), finite, none
-            negative, with the sum 1 for each image.
+            negative, with the sum 1 for each image where one class is true.
     """
     if not isinstance(model, keras.Model):
         raise InputError(f"model: it is of type {type(model).__name__}: return a keras.Model")
-    head = f"end it with keras.layers.Dense({classes}, activation='softmax')"
+    head = f"end it with keras.layers.Dense({classes}, activation='{task.activation}')"
     batch = np.asarray(images[:CHECKED])
     outputs = model(batch, training=False)
     expected = (len(batch), classes)
@@ -44,10 +47,7 @@ def check_outputs(model: Any, images: Images, classes: int) -> None:
             f"model: the outputs of {model.name} are NaN or infinite before the first step: check "
             "its layers and the initial values of their weights"
         )
-    sums = values.sum(axis=1)
-    if np.abs(sums - 1).max() > TOLERANCE or values.min() < 0:
-        worst = sums[np.abs(sums - 1).argmax()]
+    if problem := task.problem(values):
         raise InputError(
-            f"model: the outputs of {model.name} are no probabilities: the lowest is "
-            f"{values.min():.3g}, and those of an image sum to {worst:.3g}, not 1: {head}"
+            f"model: the outputs of {model.name} are no probabilities: {problem}: {head}"
         )

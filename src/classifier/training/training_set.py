@@ -14,6 +14,8 @@ from classifier.augmentation.policy import from_config
 from classifier.layers.normalization import normalization_layer
 from classifier.storage.splits import Images, read_split
 from classifier.support.errors import InputError, nearest
+from classifier.tasks.of_labels import task_of
+from classifier.tasks.task import Task
 from classifier.training.feed import evaluation_batches
 
 SHOWN = 10  # classes with the largest weights
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class TrainingSet(NamedTuple):
-    """Images are uint8 (N, H, W, C), an array or in shards; labels integers (N,)."""
+    """Images are uint8 (N, H, W, C), an array or in shards; labels those of their task."""
 
     images: Images
     labels: np.ndarray
@@ -36,6 +38,11 @@ class TrainingSet(NamedTuple):
         """Height, width and channels of an image."""
         height, width, channels = self.images.shape[1:]
         return height, width, channels
+
+    @property
+    def task(self) -> Task:
+        """What the labels are for."""
+        return task_of(self.labels)
 
     def class_weights(self, kind: str | Mapping[str, float] | None) -> dict[int, float] | None:
         """A factor of the loss of each label's images, which a line of the log says.

@@ -29,7 +29,7 @@ def embedded_store(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_probabilities_and_their_explanation(finished: Path, name: str) -> None:
     answer = app.answer(finished, TINY, png(CLASSES[name], seed=1, size=90))
     assert answer is not None
-    probabilities, explanation, _ = answer
+    probabilities, explanation, *_ = answer
     assert list(probabilities) == sorted(CLASSES)
     assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert explanation is not None

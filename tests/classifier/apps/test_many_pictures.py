@@ -354,6 +354,7 @@ def test_answers_are_those_of_one_picture_alone(model: Path, photos: Path) -> No
         if isinstance(given, Unreadable) or isinstance(alone, Unreadable):
             assert given == alone
             continue
+        assert isinstance(given, Prediction) and isinstance(alone, Prediction)
         assert [name for name, _ in given.top] == [name for name, _ in alone.top]
         np.testing.assert_allclose([p for _, p in given.top], [p for _, p in alone.top], atol=1e-6)
 

@@ -232,3 +232,32 @@ def test_several_tables_that_may_be_meant() -> None:
 def test_parquet_is_read_only_where_it_is_named() -> None:
     with pytest.raises(LayoutError, match=r"labels.parquet: is read only where it is named: set t"):
         labelled(b"", file="labels.parquet")
+
+
+def test_an_image_may_have_several_labels_or_none() -> None:
+    rows = [("a", "dog; cat"), ("b", ""), ("c", "cat"), ("d", "cat;cat")]
+    found = labelled(csv(rows), separator=";")
+    assert classes(found) == [
+        ("images/a.jpg", "cat;dog"),
+        ("images/b.jpg", ""),
+        ("images/c.jpg", "cat"),
+        ("images/d.jpg", "cat"),
+    ]
+
+
+@pytest.mark.fault(
+    "a table of several labels an image whose column has no separator, or is not there",
+    "one line that names the table, the column and what to set",
+)
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"separator": "|"}, "no row of the column 'label' has the separator '|'"),
+        ({"separator": ";", "columns": {"label": "labels"}}, "no column 'labels' for the label"),
+        ({"separator": ";", "layout": "classes"}, "set layout: table"),
+    ],
+)
+def test_a_table_without_several_labels_is_refused(wanted: dict[str, Any], message: str) -> None:
+    with pytest.raises(LayoutError) as error:
+        labelled(csv(ROWS), **wanted)
+    assert message in str(error.value)

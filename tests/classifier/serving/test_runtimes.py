@@ -24,6 +24,7 @@ from classifier.serving.exporting import Classifier, export_saved_model
 from classifier.serving.outputs import Answers, as_answers
 from classifier.serving.runtimes import BATCH, RUNTIMES, export_runtimes, measure
 from classifier.support.errors import InputError
+from classifier.tasks.single_label import SingleLabel
 from conftest import build_model
 
 FAMILIES = ["convnet", "dense", "inception", "lenet", "residual", "separable", "siamese_features"]
@@ -261,7 +262,10 @@ def test_the_measured_accuracy_and_difference() -> None:
     def answer(values: np.ndarray) -> Answers:
         return as_answers({"probabilities": values})
 
-    row = measure(lambda _: answer(next(batches, expected)), images(300), labels, answer(expected))
+    def right(values: np.ndarray) -> np.ndarray:
+        return SingleLabel().right(values, labels, None)
+
+    row = measure(lambda _: answer(next(batches, expected)), images(300), right, answer(expected))
     assert row["accuracy"] == pytest.approx(1 - 24 / 300)
     assert row["accuracy_lost"] == pytest.approx(24 / 300)
     assert row["largest_difference"] == pytest.approx(0.8)
