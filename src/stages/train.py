@@ -201,7 +201,8 @@ def check_task(config: Train, task: Any) -> None:
     Raises:
         InputError: they are for another one.
     """
-    if refused := task.refusal(class_weight=config.class_weight, sampling=config.sampling):
+    options = {"class_weight": config.class_weight, "sampling": config.sampling}
+    if refused := task.refusal(**options, taught=bool(config.teacher)):
         raise InputError(refused)
     if (name := config.monitor.removeprefix("val_")) not in task.monitors:
         raise InputError(
@@ -210,9 +211,7 @@ def check_task(config: Train, task: Any) -> None:
         )
 
 
-def plan_phases(
-    model: Any, config: Train, feed: Any, factor: int, state: Any = None
-) -> list[Any]:
+def plan_phases(model: Any, config: Train, feed: Any, factor: int, state: Any = None) -> list[Any]:
     """The phases of the training: each has the loss, an optimizer and a schedule of its own.
 
     Args:

@@ -35,7 +35,7 @@ def draw_label_pictures(
     test: Predictions,
     validation: Predictions,
     tables: Mapping[str, pd.DataFrame],
-    history: pd.DataFrame,
+    history: pd.DataFrame | None,
     *,
     title: str,
     count: int,
@@ -51,8 +51,9 @@ def draw_label_pictures(
     draw_architecture(
         network_of(model), folder / "architecture.png", title=f"{title}: {model.name}"
     )
-    panels = ("loss", "pr_auc", "accuracy")
-    draw_history(history, folder / "history.png", title=f"{title}: training", panels=panels)
+    if history is not None:
+        panels = ("loss", "pr_auc", "accuracy")
+        draw_history(history, folder / "history.png", title=f"{title}: training", panels=panels)
     draw_label_counts(tables["confusion"], folder / "confusion.png", title=f"{title}: test split")
     draw_label_curves(
         label_curves(test, tables["classes"]),

@@ -15,11 +15,15 @@ class MultiLabel(Task):
     losses = ("binary_crossentropy", "binary_focal")
     monitors = ("pr_auc", "accuracy", "loss")
 
-    def refusal(self, *, class_weight: Any, sampling: str) -> str | None:
+    def refusal(self, *, class_weight: Any, sampling: str, taught: bool) -> str | None:
         if class_weight is not None:
             return "class_weight is for one label an image, and these may have several: set null"
         if sampling != "natural":
             return f"sampling is {sampling}, which is for one label an image: set natural"
+        if taught:
+            return (
+                "a teacher is for one label an image, and these may have several: set teacher: none"
+            )
         return None
 
     def refuses_loss(self, kind: str) -> bool:

@@ -16,7 +16,7 @@ class SingleLabel(Task):
     losses = ("crossentropy", "focal")
     monitors = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
 
-    def refusal(self, *, class_weight: Any, sampling: str) -> str | None:
+    def refusal(self, *, class_weight: Any, sampling: str, taught: bool) -> str | None:
         return None
 
     def refuses_loss(self, kind: str) -> bool:

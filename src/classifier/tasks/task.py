@@ -24,7 +24,7 @@ class Task(ABC):
     monitors: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def refusal(self, *, class_weight: Any, sampling: str) -> str | None:
+    def refusal(self, *, class_weight: Any, sampling: str, taught: bool) -> str | None:
         """Why these options of a training do not fit the task, in one line; None if they do."""
 
     @abstractmethod

@@ -86,13 +86,16 @@ def test_losses_of_each_label_are_taken(loss: str) -> None:
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"class_weight": "balanced", "sampling": "natural"}, "class_weight"),
-        ({"class_weight": None, "sampling": "balanced"}, "sampling"),
+        ({"class_weight": "balanced"}, "class_weight"),
+        ({"sampling": "balanced"}, "sampling"),
+        ({"taught": True}, "teacher"),
     ],
 )
 def test_options_for_one_label_are_refused(options: dict[str, Any], word: str) -> None:
-    assert word in (MultiLabel().refusal(**options) or "")
-    assert SingleLabel().refusal(**options) is None
+    plain: dict[str, Any] = {"class_weight": None, "sampling": "natural", "taught": False}
+    assert MultiLabel().refusal(**plain) is None
+    assert word in (MultiLabel().refusal(**plain | options) or "")
+    assert SingleLabel().refusal(**plain | options) is None
 
 
 def test_exact_match_counts_whole_images() -> None:
