@@ -18,7 +18,9 @@ from classifier.serve.api import LabelledAnswer, picture_answer
 from classifier.serve.batches import Answer
 from classifier.serving.loading import SavedClassifier, load_classifier, load_saved_model
 from classifier.serving.outputs import as_answers
+from classifier.support.errors import InputError
 from conftest import CLASSES, ROOT, run_stages, write_project
+from stages.suspects import list_suspects
 
 DATASET = """\
 name: tiny
@@ -116,7 +118,14 @@ def test_the_exported_forms_answer_as_evaluate_does(labelled: Path) -> None:
     assert outputs["labels"].shape == (len(files), 3)
 
 
-def test_an_answer_without_a_label_is_a_row(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_suspects_are_for_one_label(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(labelled)
+    with pytest.raises(InputError, match="the images of tiny may have several labels"):
+        list_suspects("tiny", "folds", 5)
+
+
+def test_an_answer_without_a_label_is_a_row() -> None:
     none = Labelled("a.png", [], 1.0, True)
     assert table_line(none, {}) == "a.png   no label\n"
     assert csv_lines(none, {}) == "a.png,1,,,1.0000,true,\n"
