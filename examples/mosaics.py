@@ -44,12 +44,13 @@ def chosen(photos: pd.DataFrame, rng: np.random.Generator) -> list[pd.DataFrame]
     mosaics = []
     while sum(map(len, left.values())) >= 4:
         there = [name for name in left if len(left[name])]
-        kinds = rng.choice(there, min(len(there), rng.integers(1, MOST + 1)), replace=False)
+        count = min(len(there), int(rng.integers(1, MOST + 1)))
+        kinds = rng.choice(np.array(there), count, replace=False).tolist()
         rows: list[pd.DataFrame] = []
         while len(rows) < 4:
             able = [name for name in kinds if len(left[name])]
             able = able or [name for name in left if len(left[name])]
-            name = str(rng.choice(able))
+            name = able[int(rng.integers(len(able)))]
             rows.append(left[name].iloc[:1])
             left[name] = left[name].iloc[1:]
         mosaics.append(pd.concat(rows))

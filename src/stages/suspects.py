@@ -10,7 +10,6 @@ change. What is decided goes to the file of ``split.corrections``, and is not li
 """
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -47,8 +46,8 @@ def list_suspects(pipeline: str, name: str, most: int) -> None:
             labels, or a decision is no such word.
     """
     given = pipeline_section(pipeline, "split").get("corrections")
-    source = json.loads(needed("download", pipeline, "source.json").read_text("utf-8"))
-    if "separator" in source:
+    labels = needed("normalize", pipeline, "test_labels.npy")
+    if np.load(labels, mmap_mode="r").ndim == 2:
         raise InputError(
             f"the images of {pipeline} may have several labels, and corrections are for one: look "
             f"at {output('evaluate', pipeline) / 'suspicious.csv'}, and correct the table"

@@ -2,7 +2,7 @@
 
 import csv
 import json
-import sys
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +13,14 @@ from PIL import Image
 
 from classifier.apps.predictions import Labelled, classify
 from classifier.apps.rows import csv_lines, table_line
+from classifier.images.preprocessing import Preprocessing
 from classifier.serve.api import LabelledAnswer, picture_answer
 from classifier.serve.batches import Answer
-from classifier.serving.loading import load_classifier, load_saved_model
+from classifier.serving.loading import SavedClassifier, load_classifier, load_saved_model
+from classifier.serving.outputs import as_answers
+from classifier.support.errors import InputError
 from conftest import CLASSES, ROOT, run_stages, write_project
+from stages.suspects import list_suspects
 
 DATASET = """\
 name: tiny
@@ -85,7 +89,7 @@ def test_the_report_and_the_metrics_are_of_several_labels(labelled: Path) -> Non
     assert list(thresholds) == classes["class"].tolist() == sorted(CLASSES)
     assert list(thresholds.values()) == pytest.approx(classes["threshold"].tolist(), rel=1e-5)
     history = pd.read_csv(labelled / "models/tiny/history.csv")
-    assert history["kept"][history["val_pr_auc"].idxmax()] == 1
+    assert history["kept"].to_numpy()[history["val_pr_auc"].to_numpy().argmax()] == 1
 
 
 @pytest.mark.slow
@@ -114,7 +118,14 @@ def test_the_exported_forms_answer_as_evaluate_does(labelled: Path) -> None:
     assert outputs["labels"].shape == (len(files), 3)
 
 
-def test_an_answer_without_a_label_is_a_row(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_suspects_are_for_one_label(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(labelled)
+    with pytest.raises(InputError, match="the images of tiny may have several labels"):
+        list_suspects("tiny", "folds", 5)
+
+
+def test_an_answer_without_a_label_is_a_row() -> None:
     none = Labelled("a.png", [], 1.0, True)
     assert table_line(none, {}) == "a.png   no label\n"
     assert csv_lines(none, {}) == "a.png,1,,,1.0000,true,\n"
@@ -123,17 +134,14 @@ def test_an_answer_without_a_label_is_a_row(tmp_path: Path) -> None:
 
 
 def test_the_server_answers_with_all_labels_above_their_thresholds() -> None:
-    from classifier.images.preprocessing import Preprocessing
-    from classifier.serving.loading import SavedClassifier
-
     preprocessing = Preprocessing(image_size=8, channels=3, fit="crop")
     thresholds = np.array([0.3, 0.9, 0.5], np.float32)
     model = SavedClassifier(
         (8, 8, 3),
         ["a", "b", "c"],
-        lambda _: None,
+        lambda images: as_answers({"probabilities": np.zeros((len(images), 3), np.float32)}),
         preprocessing,
-        thresholds=thresholds,  # type: ignore[arg-type,return-value]
+        thresholds=thresholds,
     )
     answer = Answer(np.array([0.4, 0.8, 0.6], np.float32), 1.0, True, 0.0, 0.0)
     reply = picture_answer(model, "x.jpg", answer, top=1)
@@ -180,12 +188,8 @@ def test_a_table_that_does_not_fit_is_one_line(
     assert not (project / "data/raw/tiny").exists()
 
 
-def test_mosaics_share_no_photo_between_splits(tmp_path: Path) -> None:
-    sys.path.insert(0, str(ROOT / "examples"))
-    try:
-        from mosaics import chosen
-    finally:
-        sys.path.pop(0)
+def test_a_photo_is_in_one_mosaic() -> None:
+    chosen = runpy.run_path(str(ROOT / "examples" / "mosaics.py"))["chosen"]
     names = np.repeat(["a", "b", "c"], [9, 20, 4])
     photos = pd.DataFrame({"id": np.arange(len(names)), "class": names})
     mosaics = chosen(photos, np.random.default_rng(1))

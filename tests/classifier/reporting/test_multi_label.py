@@ -71,9 +71,8 @@ def test_the_tables_agree_with_the_metrics() -> None:
     trained = dict.fromkeys(CLASSES, 9)
     tables = label_tables(test, validation, trained=trained, seed=3, samples=60, count=5)
     metrics = label_metrics(test)
-    intervals = tables["intervals"].set_index("metric")
-    for name, row in intervals.iterrows():
-        assert row["low"] <= metrics[name] <= row["high"]
+    for row in tables["intervals"].to_dict("records"):
+        assert row["low"] <= metrics[row["metric"]] <= row["high"]
     counts = count_table(test)
     assert (counts.drop(columns="class").sum(axis=1) == len(test.labels)).all()
     assert (counts["found"] + counts["missed"]).tolist() == test.labels.sum(axis=0).tolist()
