@@ -78,9 +78,7 @@ def test_queued_sweep_runs_the_copy_s_code_and_logs_to_the_main_checkout(reposit
     # DVC runs the code at the time of queueing, not the code in the checkout when it runs.
     script = repository / "src" / "stages" / "evaluate.py"
     original = script.read_text()
-    script.write_text(
-        original.replace("evaluate_predictions(test", '{"marked": 1} | evaluate_predictions(test')
-    )
+    script.write_text(original.replace("metrics |= judged", 'metrics |= judged | {"marked": 1}'))
     assert script.read_text() != original
     sweep = "pipelines.tiny.train.optimizer.learning_rate=0.1,0.01,0.001,0.0001"
     command("dvc", "exp", "run", "--queue", "-S", f"+{sweep}", "evaluate@tiny", cwd=repository)
