@@ -126,6 +126,7 @@ def register(
     from classifier import tracking
     from classifier.serving.exporting import ENCODED
     from classifier.serving.loading import DRAWINGS, LITERT
+    from classifier.serving.outputs import THRESHOLDS
     from classifier.serving.runtimes import add_to_report
 
     name = config.pipeline
@@ -136,6 +137,7 @@ def register(
     )
     exported = destination("export", name)
     files = [classes, preprocessing, trained, *exported.glob(LITERT), *exported.glob(DRAWINGS)]
+    files += exported.glob(f"assets/{THRESHOLDS}")
     examples = find_examples(exported)
     files += examples
     index = read_manifest(needed("normalize", name, "index.csv"))

@@ -100,11 +100,13 @@ def test_the_exported_forms_answer_as_evaluate_does(labelled: Path) -> None:
     classifier, saved = (
         load(labelled / "exports/tiny") for load in (load_classifier, load_saved_model)
     )
+    (version,) = (labelled / "mlartifacts").rglob("saved_model.pb")
+    registered = load_classifier(version.parent)
     assert saved.thresholds is not None and saved.classes == classifier.classes
     photos = labelled.parent / "project-halves"
     files = [str(photos / name) for name in predictions.index]
     read = lambda file: Path(file).read_bytes()  # noqa: E731
-    for model in (classifier, saved):
+    for model in (classifier, saved, registered):
         answers = [*classify(model, files, read, top=1, workers=1)]
         for answer, expected in zip(answers, predictions["predicted"], strict=True):
             assert isinstance(answer, Labelled)
