@@ -29,7 +29,7 @@ from stages import provenance
 from stages.dvc_lock import hash_of_fingerprint, lock_at, weights_hash
 from stages.git import git
 from stages.layout import main_checkout, needed, output
-from stages.params import pipelines
+from stages.params import groups_outside, pipelines
 
 LONGEST = 150  # characters of a sweep's parameters in its name
 SEEDS = "seeds"  # of stages.seeds: the folder, and the first word of the parent run's name
@@ -156,7 +156,7 @@ def run_name(default: str) -> str:
         choices = HydraConfig.get().overrides.task
         pipeline = next(text for text in choices if text.startswith("pipeline="))
         section = pipelines()[pipeline.partition("=")[2]].get("train") or {}
-        groups = section.get("groups") or {}
+        groups = groups_outside("train") | (section.get("groups") or {})
         usual = {pipeline, *(f"{group}={choice}" for group, choice in groups.items())}
         return " ".join(text for text in choices if text not in usual) or default
     return os.environ.get("DVC_EXP_NAME") or default
