@@ -21,7 +21,12 @@ from classifier.reporting.charts import (
     draw_reliability,
 )
 from classifier.reporting.explanation import grad_cam, overlay, saliency
-from classifier.reporting.predictions import Predictions, least_certain, worst_mistakes
+from classifier.reporting.predictions import (
+    Predictions,
+    images_of_rows,
+    least_certain,
+    worst_mistakes,
+)
 from classifier.saved.rounding import rounded
 
 COLUMNS, TILE = 7, 128  # of a grid of images
@@ -71,12 +76,7 @@ def draw_label_pictures(
     uncertain = least_certain(test.table, count)
     for name, rows in (("mistakes", mistakes), ("uncertain", uncertain)):
         _draw_grid(folder / f"{name}.png", test.images[rows.index], rows, name, title, separator)
-    first_test = len(validation.images)  # the table has the validation split's rows first
-    images = [
-        test.images[row - first_test] if row >= first_test else validation.images[row]
-        for row in tables["suspicious"].index
-    ]
-    pixels = np.array(images, np.uint8).reshape(-1, *test.images.shape[1:])
+    pixels = images_of_rows(tables["suspicious"].index, validation, test)
     _draw_grid(
         folder / "suspicious.png",
         pixels,

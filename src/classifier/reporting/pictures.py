@@ -18,7 +18,12 @@ from classifier.reporting.charts import (
 )
 from classifier.reporting.explanation import grad_cam, overlay, saliency
 from classifier.reporting.precision_recall import rarest_curves
-from classifier.reporting.predictions import Predictions, least_certain, worst_mistakes
+from classifier.reporting.predictions import (
+    Predictions,
+    images_of_rows,
+    least_certain,
+    worst_mistakes,
+)
 
 COLUMNS = 8  # of a grid of images
 
@@ -62,12 +67,7 @@ def draw_pictures(
     _draw_grid(
         folder / "uncertain.png", test.images[uncertain.index], uncertain, f"{title}: uncertain"
     )
-    first_test = len(validation.images)  # the table has the validation split's rows first
-    images = [
-        test.images[row - first_test] if row >= first_test else validation.images[row]
-        for row in tables["suspicious"].index
-    ]
-    pixels = np.array(images, np.uint8).reshape(-1, *test.images.shape[1:])
+    pixels = images_of_rows(tables["suspicious"].index, validation, test)
     _draw_grid(
         folder / "suspicious.png", pixels, tables["suspicious"], f"{title}: suspicious labels"
     )

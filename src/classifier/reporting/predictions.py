@@ -1,5 +1,6 @@
 """A model's predictions for one split of a pipeline's images, and a selection of them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,20 @@ def predict_split(
     else:
         table = predictions_table(ids, labels, probabilities, classes)
     return Predictions(images, labels, probabilities, table, classes, features)
+
+
+def images_of_rows(rows: Iterable[int], validation: Predictions, test: Predictions) -> np.ndarray:
+    """The images, uint8 (N, H, W, channels), of a table of both splits.
+
+    Args:
+        rows: their numbers in the table, which has those of the validation split first.
+    """
+    first_test = len(validation.images)
+    images = [
+        test.images[row - first_test] if row >= first_test else validation.images[row]
+        for row in rows
+    ]
+    return np.array(images, np.uint8).reshape(-1, *test.images.shape[1:])
 
 
 class _Batches(keras.utils.PyDataset):
