@@ -29,19 +29,34 @@ def with_fixed_base(config: Train) -> dict[str, Any]:
     base = config.model.get("base")
     if not base or base in pipelines() or not base.startswith(MLFLOW):
         return config.model
+    return config.model | {"base": version_today(config.pipeline, "base", "model.base", base)}
+
+
+def version_today(pipeline: str, what: str, key: str, uri: str) -> str:
+    """The URI with the version of an alias. Logs a line if ``uri`` has an alias, which may move.
+
+    Args:
+        what: begins the line.
+        key: of the train section, which has the URI.
+
+    Raises:
+        InputError: MLflow has no such model.
+    """
     from classifier import tracking
 
-    fixed = tracking.fixed_uri(main_checkout(), base)
-    if fixed != base:
+    fixed = tracking.fixed_uri(main_checkout(), uri)
+    if fixed != uri:
         log.warning(
-            "base %s is %s today: DVC does not see it move; for that version alone, set "
-            "pipelines.%s.train.model.base to %s",
-            base,
+            "%s %s is %s today: DVC does not see it move; for that version alone, set "
+            "pipelines.%s.train.%s to %s",
+            what,
+            uri,
             fixed,
-            config.pipeline,
+            pipeline,
+            key,
             fixed,
         )
-    return config.model | {"base": fixed}
+    return fixed
 
 
 def with_base_file(pipeline: str, model: dict[str, Any]) -> dict[str, Any]:

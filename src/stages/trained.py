@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from classifier.support.errors import InputError
+from stages.base import version_today
 from stages.depends_on import HASH, MLFLOW, RUN, continued_file, taught_by, warn_unless_covered
 from stages.dvc_lock import outputs
 from stages.layout import located, main_checkout, needed, output
@@ -240,18 +241,7 @@ def _of_run(source: str, key: str) -> Trained:
 def _of_version(pipeline: str, source: str, key: str) -> Trained:
     from classifier import tracking
 
-    fixed = tracking.fixed_uri(main_checkout(), source)
-    if fixed != source:
-        log.warning(
-            "%s %s is %s today: DVC does not see it move; for that version alone, set "
-            "pipelines.%s.train.%s to %s",
-            key,
-            source,
-            fixed,
-            pipeline,
-            key,
-            fixed,
-        )
+    fixed = version_today(pipeline, key, key, source)
     file = tracking.registered_keras_model(main_checkout(), fixed)
     names = file.with_name(CLASSES)
     classes = names.read_text("utf-8").splitlines() if names.is_file() else None
